@@ -1,0 +1,35 @@
+"""Find, measure and follow lesions in CT and MRI: napari plugin, command and Python engine.
+
+The names below are the public Python interface. They are imported on first use, because torch and
+monai take seconds to import and opening napari must not pay for them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_medcnn.api import (
+        lesions,
+        list_models,
+        load_model,
+        plan,
+        read,
+        segment,
+        write,
+    )
+
+__version__ = version("napari-medcnn")
+__all__ = ["lesions", "list_models", "load_model", "plan", "read", "segment", "write"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("napari_medcnn.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
