@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from napari_medcnn.core.geometry import Index
 
 Point = tuple[float, float, float]
@@ -147,3 +150,41 @@ class Lesion:
         if v.value is None:
             return missing(v.reason, "mL")
         return Measurement(v.value / 1000, "mL", None if v.error is None else v.error / 1000)
+
+
+@dataclass(frozen=True, eq=False)
+class LesionTable:
+    """The lesions of one segmentation.
+
+    Parameters
+    ----------
+    lesions : tuple of Lesion
+        In order of their ids.
+    id_map : numpy.ndarray
+        ``(z, y, x)`` uint32: the lesion's id at each of its voxels, 0 elsewhere.
+    volume_id : str
+        The volume that was measured.
+    min_volume_mm3 : float
+        Smaller components were left out.
+    dropped_count : int
+        How many were.
+    """
+
+    lesions: tuple[Lesion, ...]
+    id_map: npt.NDArray[np.uint32]
+    volume_id: str
+    min_volume_mm3: float = 0.0
+    dropped_count: int = 0
+
+    def by_id(self, lesion_id: int) -> Lesion:
+        """The lesion of an id.
+
+        Raises
+        ------
+        KeyError
+            When there is none.
+        """
+        for lesion in self.lesions:
+            if lesion.id == lesion_id:
+                return lesion
+        raise KeyError(lesion_id)

@@ -1,0 +1,1 @@
+"""What a model is: a MONAI Bundle on disk, its specification, its weights."""
