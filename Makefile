@@ -1,0 +1,47 @@
+# Every target makes its own environment in .venv; `make demo` and `make test` need nothing else.
+# Another Python: make test PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Two threads at most in tests, so that a run does not depend on the machine.
+LIMITS := OMP_NUM_THREADS=2
+
+.PHONY: demo test test-slow lint gui docs pictures clean system
+
+demo: $(READY)
+	$(BIN)/medcnn demo --out demo_out
+
+test: $(READY)
+	$(LIMITS) $(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY)
+	$(LIMITS) $(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+gui: $(READY)
+	$(BIN)/napari --with napari-medcnn Analyze
+
+docs: $(READY)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+pictures: $(READY)
+	xvfb-run -a -s "-screen 0 1600x1000x24" $(BIN)/python docs/pictures.py
+
+$(READY): pyproject.toml constraints.txt
+	sh tools/system_packages.sh
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,test]'
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) build dist site demo_out

@@ -1,0 +1,29 @@
+"""``medcnn convert``: DICOM and other files to NIfTI, with what was noticed beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_medcnn.cli import output
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="An image file or folder.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A folder, or one file that ends in .nii.gz.")
+    ],
+    series: Annotated[str | None, typer.Option(help="Only this series.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
+) -> None:
+    """Write each volume found as NIfTI; NAME.json beside it holds findings, never identity."""
+    from napari_medcnn.io.convert import convert as convert_files
+
+    written = convert_files(source, target, series=series)
+    if as_json:
+        output.print_json({"written": [str(path) for path in written]})
+        return
+    for path in written:
+        output.out.print(str(path), soft_wrap=True)

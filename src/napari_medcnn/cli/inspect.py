@@ -1,0 +1,74 @@
+"""``medcnn inspect``: what is in a file or folder, without changing anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from napari_medcnn.cli import output
+from napari_medcnn.core.volume import Volume
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="An image file, or a folder of DICOM files.")],
+    series: Annotated[str | None, typer.Option(help="Only this series.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
+) -> None:
+    """Show the volumes of a file or folder with their grids and findings."""
+    from napari_medcnn.io.read import read
+
+    volumes = read(path, series=series)
+    if as_json:
+        output.print_json({"volumes": [describe(volume) for volume in volumes]})
+        return
+    output.out.print(_table(volumes))
+    for volume in volumes:
+        for finding in volume.findings:
+            output.err.print(f"{escape(volume.name)}: ", end="")
+            output.print_finding(finding)
+
+
+def describe(volume: Volume) -> dict[str, Any]:
+    """A volume's facts, JSON-able, without identity."""
+    geometry = volume.geometry
+    return {
+        "name": volume.name,
+        "series": volume.source.series,
+        "modality": volume.modality or None,
+        "unit": volume.unit or None,
+        "dtype": str(volume.array.dtype),
+        "shape_zyx": list(geometry.shape),
+        "frames": volume.frame_count,
+        "frame_axis": volume.frames.name if volume.frames else None,
+        "spacing_zyx_mm": list(geometry.spacing) if volume.spacing_known else None,
+        "origin_lps_mm": list(geometry.origin),
+        "direction_lps": geometry.direction.tolist(),
+        "oblique": geometry.is_oblique,
+        "resampled": volume.resampled,
+        "range": [float(volume.array.min()), float(volume.array.max())],
+        "findings": [finding.to_json() for finding in volume.findings],
+    }
+
+
+def _table(volumes: list[Volume]) -> Table:
+    view = Table(header_style="bold")
+    for heading in ("volume", "modality", "z × y × x", "spacing mm", "range", "findings"):
+        view.add_column(heading)
+    for volume in volumes:
+        facts = describe(volume)
+        spacing = facts["spacing_zyx_mm"]
+        frames = f"{volume.frame_count} × " if volume.frames else ""
+        low, high = facts["range"]
+        view.add_row(
+            escape(volume.name),
+            volume.modality or "–",
+            frames + " × ".join(str(n) for n in volume.geometry.shape),
+            " × ".join(f"{mm:.4g}" for mm in spacing) if spacing else "unknown",
+            f"{low:.5g} … {high:.5g} {volume.unit}".strip(),
+            str(len(volume.findings)) if volume.findings else "none",
+        )
+    return view

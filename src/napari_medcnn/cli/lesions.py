@@ -1,0 +1,47 @@
+"""``medcnn lesions``: measure a label map that any program or person made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_medcnn.cli import output
+
+
+def lesions(
+    labels: Annotated[Path, typer.Argument(help="A label map: NIfTI, NRRD or .seg.nrrd.")],
+    image: Annotated[Path, typer.Argument(help="The image that it belongs to.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for lesions.csv and lesions.json.")
+    ] = None,
+    series: Annotated[str | None, typer.Option(help="Only this series of a folder.")] = None,
+    min_volume: Annotated[
+        float, typer.Option(min=0, help="Leave out lesions below this, in mm³.")
+    ] = 0.0,
+    accept_findings: Annotated[
+        bool, typer.Option(help="Go on although a finding forbids measuring.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
+) -> None:
+    """Measure every connected component of a label map, in millimetres."""
+    from napari_medcnn.app.analysis import one_volume, require_measurable
+    from napari_medcnn.imaging.lesions import find_lesions
+    from napari_medcnn.io.read import read_segmentation
+    from napari_medcnn.report.tables import lesion_records, write_lesions_csv, write_lesions_json
+
+    volume = one_volume(image, series)
+    require_measurable(volume, accept_findings)
+    segmentation = read_segmentation(labels, volume)
+    table = find_lesions(segmentation, volume, min_volume_mm3=min_volume)
+    if out is not None:
+        write_lesions_csv(table, out / "lesions.csv")
+        write_lesions_json(table, out / "lesions.json", volume=volume, segmentation=segmentation)
+    if as_json:
+        output.print_json({"lesions": lesion_records(table)})
+    else:
+        for finding in volume.findings:
+            output.print_finding(finding)
+        output.out.print(output.lesion_table(table, f"{len(table.lesions)} lesions"))
+    output.print_notice()

@@ -1,0 +1,104 @@
+"""``medcnn segment``: a model on one case or many; labels, lesions and a record of the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_medcnn.app.analysis import CaseResult, analyse
+from napari_medcnn.cli import output
+from napari_medcnn.core.errors import Cancelled, MedcnnError
+from napari_medcnn.models.spec import ModelSpec
+
+
+def segment(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help="Image files or folders, one a case.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the results; a folder a case if several.")],
+    model: Annotated[str, typer.Option(help="A model's name or folder.")] = "flair_lesions",
+    series: Annotated[str | None, typer.Option(help="Only this series of a folder.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    min_volume: Annotated[
+        float | None,
+        typer.Option(min=0, help="Leave out lesions below this, in mm³ (default: the model's)."),
+    ] = None,
+    accept_findings: Annotated[
+        bool, typer.Option(help="Go on although a finding forbids measuring.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
+) -> None:
+    """Segment cases: labels.nii.gz, lesions.csv, lesions.json, overlay.png and run.json."""
+    from napari_medcnn.models.registry import find_model
+
+    spec = find_model(model)
+    results: list[CaseResult] = []
+    failures: list[str] = []
+    for case, folder in zip(inputs, case_folders(inputs, out), strict=True):
+        try:
+            result = _segment_case(case, folder, spec, series, device, min_volume, accept_findings)
+        except Cancelled:
+            raise
+        except MedcnnError as error:
+            failures.append(str(error))
+            output.fail(str(error))
+            continue
+        results.append(result)
+        if not as_json:
+            show_case(result)
+    if as_json:
+        output.print_json({"cases": [r.to_json() for r in results], "failures": failures})
+    if results:
+        output.print_notice()
+    if failures:
+        raise typer.Exit(1)
+
+
+def _segment_case(
+    case: Path,
+    folder: Path,
+    spec: ModelSpec,
+    series: str | None,
+    device: str,
+    min_volume: float | None,
+    accept_findings: bool,
+) -> CaseResult:
+    job = analyse(
+        case,
+        spec,
+        folder,
+        series=series,
+        device=device,
+        min_volume_mm3=min_volume,
+        accept_findings=accept_findings,
+    )
+    return output.follow(job, CaseResult)
+
+
+def case_folders(inputs: list[Path], out: Path) -> list[Path]:
+    """One result folder a case: `out` itself for one, else a folder named after each input.
+
+    Inputs of the same name are told apart by a number, in their order.
+    """
+    if len(inputs) == 1:
+        return [out]
+    folders: list[Path] = []
+    for path in inputs:
+        stem = path.resolve().name.split(".nii")[0].split(".nrrd")[0]
+        name, number = stem, 2
+        while out / name in folders:
+            name, number = f"{stem}_{number}", number + 1
+        folders.append(out / name)
+    return folders
+
+
+def show_case(result: CaseResult) -> None:
+    """The case's lesions and where its files are."""
+    for finding in result.volume.findings:
+        output.print_finding(finding)
+    count = len(result.table.lesions)
+    title = f"{result.volume.name}: {count} lesion{'' if count == 1 else 's'}"
+    output.out.print(output.lesion_table(result.table, title))
+    output.out.print(f"written to {result.folder}", soft_wrap=True)
