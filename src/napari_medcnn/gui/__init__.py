@@ -1,0 +1,1 @@
+"""Dock widgets and views: the only room that imports Qt or napari."""
