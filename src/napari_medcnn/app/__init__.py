@@ -1,0 +1,1 @@
+"""The state of a viewer, its files and its layers, without Qt and without napari."""
