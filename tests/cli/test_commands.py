@@ -1,0 +1,94 @@
+"""The smaller commands: inspect, convert, models, lesions."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    image = sitk.GetImageFromArray(np.zeros((6, 8, 10), np.int16))
+    image.SetSpacing((1.0, 2.0, 3.0))
+    path = tmp_path / "scan.nrrd"
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+def test_inspect_tells_the_grid(medcnn: Callable, scan: Path) -> None:
+    outcome = medcnn("inspect", scan, "--json")
+    assert outcome.code == 0, outcome.err
+    (volume,) = json.loads(outcome.out)["volumes"]
+    assert volume["shape_zyx"] == [6, 8, 10]
+    assert volume["spacing_zyx_mm"] == pytest.approx([3.0, 2.0, 1.0])
+    assert "6 × 8 × 10" in medcnn("inspect", scan).out
+
+
+def test_convert_writes_nifti_and_a_sidecar(medcnn: Callable, scan: Path, tmp_path: Path) -> None:
+    outcome = medcnn("convert", scan, tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    (image,) = (tmp_path / "out").glob("*.nii.gz")
+    sidecar = json.loads(image.with_name(image.name.removesuffix(".nii.gz") + ".json").read_text())
+    assert sidecar["findings"] == [] and sidecar["resampled"] is False
+
+
+def test_convert_of_several_volumes_to_one_file_lists_them(
+    medcnn: Callable, scan: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "two"
+    folder.mkdir()
+    for name in ("first.nii.gz", "second.nii.gz"):
+        sitk.WriteImage(sitk.ReadImage(str(scan)), str(folder / name))
+    outcome = medcnn("convert", folder, tmp_path / "one.nii.gz")
+    assert outcome.code == 1
+    assert "first" in outcome.err and "second" in outcome.err
+    assert not (tmp_path / "one.nii.gz").exists()
+
+
+def test_models_lists_and_shows_what_ships(medcnn: Callable) -> None:
+    listed = json.loads(medcnn("models", "list", "--json").out)["models"]
+    assert "flair_lesions" in [model["id"] for model in listed]
+    assert "flair_lesions" in medcnn("models").out
+    assert "research" in medcnn("models", "show", "flair_lesions").out.lower()
+
+
+def test_lesions_measures_a_label_map(medcnn: Callable, scan: Path, tmp_path: Path) -> None:
+    labels = np.zeros((6, 8, 10), np.uint8)
+    labels[1:3, 2:4, 3:5] = 1
+    image = sitk.GetImageFromArray(labels)
+    image.CopyInformation(sitk.ReadImage(str(scan)))
+    path = tmp_path / "labels.nrrd"
+    sitk.WriteImage(image, str(path))
+    outcome = medcnn("lesions", path, scan, "--json", "--out", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    (lesion,) = json.loads(outcome.out)["lesions"]
+    assert lesion["volume_mm3"] == pytest.approx(8 * 6.0)
+    assert (tmp_path / "out" / "lesions.csv").is_file()
+
+
+def test_lesions_refuses_labels_of_another_grid(
+    medcnn: Callable, scan: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "other.nrrd"
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((6, 8, 10), np.uint8)), str(path))
+    outcome = medcnn("lesions", path, scan)
+    assert outcome.code == 1
+    assert "grid" in outcome.err
+
+
+def test_help_and_version_import_neither_torch_nor_monai() -> None:
+    code = (
+        "import sys; sys.argv = ['medcnn', '--help']\n"
+        "from napari_medcnn.cli.app import cli\n"
+        "try: cli()\n"
+        "except SystemExit: pass\n"
+        "assert not {'torch', 'monai', 'napari'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
