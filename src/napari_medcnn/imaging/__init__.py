@@ -1,0 +1,1 @@
+"""Image processing on numpy arrays and SimpleITK: grids, masks, components, measurements."""
