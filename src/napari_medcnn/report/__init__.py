@@ -1,0 +1,1 @@
+"""Results to tables, run records and pictures that people and other programs read."""
