@@ -1,0 +1,1 @@
+"""Running models: plans, preprocessing, segmentation, brain masks."""

@@ -1,0 +1,184 @@
+"""Preprocessing of brain MRI that MONAI bundles name by ``_target_``.
+
+Dictionary transforms on MetaTensors ``(C, x, y, z)`` with any affine. They change values, never the
+grid, and so leave no trace among the applied operations: `Invertd` undoes what stands before and
+after them. They are deterministic and hold nothing but their arguments.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Hashable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+
+from napari_medcnn.core.errors import InputMismatch
+from napari_medcnn.core.geometry import Geometry
+from napari_medcnn.imaging.bias_field import correct_bias_field
+from napari_medcnn.imaging.intensity import normalise_by_brain_median
+from napari_medcnn.inference.brain import brain_mask
+
+Case: TypeAlias = dict[Hashable, Any]
+
+BRAIN_MASK_FACTS = "brain_mask"
+"""Key of an image's `meta` under which `BrainMaskd` leaves method, volume and warnings."""
+
+
+class BrainMaskd(MapTransform):  # type: ignore[misc]
+    """Find the brain, keep its mask beside the image, and clear what is outside.
+
+    Parameters
+    ----------
+    keys : str or sequence of str
+        Images on one grid; the brain is sought in the first channel of the first.
+    mask_key : str
+        Where the mask goes: ``(1, x, y, z)`` float32 of 0 and 1 on the image's grid, with the
+        image's affine and history, so that later steps can resample and invert both alike.
+    apply : bool
+        Set voxels outside the brain to 0.
+
+    Notes
+    -----
+    How the mask came about is written to the image's ``meta["brain_mask"]``: ``method``,
+    ``volume_ml``, ``note`` and ``warnings``. Whoever runs the bundle shows it to the user.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, mask_key: str = "brain_mask", apply: bool = True
+    ) -> None:
+        super().__init__(keys)
+        self.mask_key = mask_key
+        self.apply = apply
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Case:
+        """The case with its mask."""
+        case = dict(data)
+        first = _image(case, self.keys[0])
+        array = _channel_zyx(first, 0)
+        found = brain_mask(array, Geometry.from_ras_affine(array.shape, first.affine.numpy()))
+        mask = torch.from_numpy(np.ascontiguousarray(found.mask.transpose(2, 1, 0)))[None]
+        facts = {
+            "method": found.method,
+            "volume_ml": found.volume_ml,
+            "note": found.note,
+            "warnings": list(found.warnings),
+        }
+        for key in self.key_iterator(case):
+            image = _image(case, key)
+            values = torch.where(mask, image.as_tensor(), 0) if self.apply else image.as_tensor()
+            case[key] = _like(values, image)
+            case[key].meta[BRAIN_MASK_FACTS] = facts
+        case[self.mask_key] = _like(mask.float(), first)
+        return case
+
+
+class N4BiasCorrectiond(MapTransform):  # type: ignore[misc]
+    """Even out the slow brightness changes of the coil within the brain (N4).
+
+    Parameters
+    ----------
+    keys : str or sequence of str
+        Images; every channel is corrected by itself.
+    mask_key : str
+        The brain mask on the same grid, as `BrainMaskd` leaves it.
+    """
+
+    def __init__(self, keys: KeysCollection, mask_key: str = "brain_mask") -> None:
+        super().__init__(keys)
+        self.mask_key = mask_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Case:
+        """The case with corrected images."""
+        case = dict(data)
+        for key in self.key_iterator(case):
+            image = _image(case, key)
+            mask = _mask_of(case, self.mask_key, image)
+            spacing = Geometry.from_ras_affine(mask.shape, image.affine.numpy()).spacing
+            case[key] = _from_channels(
+                [
+                    correct_bias_field(_channel_zyx(image, c), spacing, mask)
+                    for c in range(image.shape[0])
+                ],
+                image,
+            )
+        return case
+
+
+class NormalizeByBrainMediand(MapTransform):  # type: ignore[misc]
+    """Scale every channel so that the median of its brain is 1.
+
+    Parameters
+    ----------
+    keys : str or sequence of str
+        Images.
+    mask_key : str
+        The brain mask on the same grid, as `BrainMaskd` leaves it.
+    """
+
+    def __init__(self, keys: KeysCollection, mask_key: str = "brain_mask") -> None:
+        super().__init__(keys)
+        self.mask_key = mask_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Case:
+        """The case with scaled images."""
+        case = dict(data)
+        for key in self.key_iterator(case):
+            image = _image(case, key)
+            mask = _mask_of(case, self.mask_key, image)
+            case[key] = _from_channels(
+                [
+                    normalise_by_brain_median(_channel_zyx(image, c), mask)
+                    for c in range(image.shape[0])
+                ],
+                image,
+            )
+        return case
+
+
+def _image(case: Mapping[Hashable, Any], key: Hashable) -> MetaTensor:
+    image = case[key]
+    if not isinstance(image, MetaTensor) or image.ndim != 4:
+        raise InputMismatch(
+            f"'{key}' is not a volume (C, x, y, z) with an affine",
+            hint="load it with LoadImaged and EnsureChannelFirstd first",
+        )
+    return image
+
+
+def _channel_zyx(image: MetaTensor, channel: int) -> npt.NDArray[np.float32]:
+    array: npt.NDArray[np.float32] = np.ascontiguousarray(
+        image.as_tensor()[channel].cpu().numpy().astype(np.float32).transpose(2, 1, 0)
+    )
+    return array
+
+
+def _mask_of(
+    case: Mapping[Hashable, Any], mask_key: str, image: MetaTensor
+) -> npt.NDArray[np.bool_]:
+    if mask_key not in case:
+        raise InputMismatch(f"there is no '{mask_key}'", hint="BrainMaskd must come first")
+    mask = _channel_zyx(_image(case, mask_key), 0) > 0.5
+    if mask.shape != tuple(reversed(image.shape[1:])):
+        raise InputMismatch(f"'{mask_key}' is not on the image's grid")
+    return mask
+
+
+def _from_channels(channels: list[npt.NDArray[np.float32]], image: MetaTensor) -> MetaTensor:
+    arrays = [np.ascontiguousarray(channel.transpose(2, 1, 0)) for channel in channels]
+    return _like(torch.from_numpy(np.stack(arrays)).float(), image)
+
+
+def _like(values: torch.Tensor, image: MetaTensor) -> MetaTensor:
+    """The values with the image's affine, meta and history."""
+    return MetaTensor(
+        values,
+        affine=image.affine.clone(),
+        meta=copy.deepcopy(image.meta),
+        applied_operations=copy.deepcopy(image.applied_operations),
+    )
