@@ -1,0 +1,46 @@
+"""Run a piece of Python in a process of its own and take its time and peak memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+_FRAME = """
+import json, resource, sys, time
+started = time.perf_counter()
+{body}
+seconds = time.perf_counter() - started
+scale = 1e9 if sys.platform == "darwin" else 1e6
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
+print("MEASURED " + json.dumps({{"seconds": seconds, "peak_gb": peak}}))
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Wall time and peak resident memory of one process."""
+
+    seconds: float
+    peak_gb: float
+
+    def __str__(self) -> str:
+        return f"{self.seconds:7.2f} s  {self.peak_gb:5.2f} GB"
+
+
+def measure(body: str, *arguments: str, threads: int | None = None) -> Measured:
+    """Run `body` (Python source; ``sys.argv[1:]`` are `arguments`) and measure it."""
+    environment = dict(os.environ)
+    if threads is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    done = subprocess.run(
+        [sys.executable, "-c", _FRAME.format(body=body), *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    line = next(part for part in done.stdout.splitlines() if part.startswith("MEASURED "))
+    return Measured(**json.loads(line.removeprefix("MEASURED ")))
