@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_medcnn.core.segmentation import Label, ModelReference
+from napari_medcnn.models.expressions import ArrayFunction
 
 Activation = Literal["sigmoid", "softmax"]
+Blend = Literal["constant", "gaussian"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,32 @@ class Step:
 
     target: str
     arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Postprocessing:
+    """How probabilities become labels, in the order that the bundle states.
+
+    Parameters
+    ----------
+    discretise : {"argmax", "threshold"}
+        Likeliest class, or every class from the model's threshold on.
+    labels_first : bool
+        True: labels are made on the network's grid and brought back to the image's. False: the
+        probabilities are brought back, and labels made there.
+    nearest : bool
+        Whether the way back takes the nearest voxel instead of interpolating.
+    combine : ArrayFunction, optional
+        Makes one label map of overlapping classes ``(class, ...)`` of 0 and 1.
+    cleanup : tuple of Step
+        Transforms of the finished label map on the image's grid.
+    """
+
+    discretise: Literal["argmax", "threshold"]
+    labels_first: bool = False
+    nearest: bool = False
+    combine: ArrayFunction | None = None
+    cleanup: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,17 +84,30 @@ class ModelSpec:
     spacing_mm : tuple of float, optional
         The grid ``(z, y, x)`` that the network works on; None for the image's own.
     axcodes : str
-        MONAI's orientation of the network's input ``(x, y, z)``, e.g. ``"RAS"``.
+        MONAI's orientation of the network's input ``(x, y, z)``, e.g. ``"RAS"``; empty for the
+        order of the image file.
     roi_size : tuple of int
-        The sliding window ``(z, y, x)`` in voxels of the network's grid.
+        The sliding window ``(z, y, x)`` in voxels of the network's grid; 0 for the whole axis.
     overlap : float
         Of neighbouring windows, 0..1.
+    blend, blend_sigma : str, float
+        How overlapping windows are weighed: alike, or by a Gaussian of this share of the window.
+    padding, padding_value : str, float
+        What surrounds an image that is smaller than a window.
+    window_batch : int
+        How many windows the bundle runs at once.
     network : dict
         The network's class and arguments, as the bundle's ``network_def`` states them.
     preprocessing : tuple of Step
         In the bundle's order, loading left out.
+    postprocessing : Postprocessing
+        From probabilities to labels.
+    image_key : str
+        The name under which the bundle's transforms find the image.
     min_lesion_volume_mm3 : float
         Components below it are not reported, by the model's own advice.
+    listed : bool
+        Whether lists for people show it; helpers of other models need not be.
     metadata : dict
         The bundle's ``metadata.json``.
     """
@@ -82,7 +123,14 @@ class ModelSpec:
     network: dict[str, Any]
     preprocessing: tuple[Step, ...]
     roi_size: tuple[int, int, int]
+    postprocessing: Postprocessing
+    image_key: str = "image"
     overlap: float = 0.25
+    blend: Blend = "constant"
+    blend_sigma: float = 0.125
+    padding: str = "constant"
+    padding_value: float = 0.0
+    window_batch: int = 1
     spacing_mm: tuple[float, float, float] | None = None
     axcodes: str = "RAS"
     threshold: float = 0.5
@@ -91,6 +139,7 @@ class ModelSpec:
     licence: str = ""
     intended_use: str = ""
     min_lesion_volume_mm3: float = 0.0
+    listed: bool = True
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def reference(self, weights_sha256: str) -> ModelReference:

@@ -1,0 +1,212 @@
+"""A MONAI Bundle on disk, read without running any of it.
+
+Read are ``configs/metadata.json`` and ``configs/inference.json`` (or ``.yaml``): the keys
+``network_def`` (or ``network``), ``preprocessing``, ``inferer``, ``postprocessing`` and the path
+of a ``CheckpointLoader``. What of MONAI they may name is in
+:mod:`napari_medcnn.models.vocabulary`, which expressions they may hold in
+:mod:`napari_medcnn.models.expressions`. This package's own words stand in the metadata under
+``medcnn``, all optional: ``id``, ``title``, ``one_liner``, ``licence``, ``labels`` (a list of
+``[value, name, [red, green, blue]]`` with colours in 0..1), ``channels`` (a list of ``{"name":
+..., "modality": ...}``), ``min_lesion_volume_mm3`` and ``listed``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from napari_medcnn.core.errors import ModelError
+from napari_medcnn.models.card import read_channels, read_labels, section
+from napari_medcnn.models.config import Config
+from napari_medcnn.models.spec import ModelSpec, Step
+from napari_medcnn.models.steps import read_inferer, read_postprocessing, read_preprocessing
+from napari_medcnn.models.vocabulary import NETWORKS, class_name
+
+_CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
+_WEIGHTS = ("models/model.safetensors", "models/model.pt")
+
+
+def read_bundle(folder: str | Path, *, need_weights: bool = True) -> ModelSpec:
+    """What the bundle in `folder` is and how it is run.
+
+    Parameters
+    ----------
+    folder : str or Path
+        With the folders ``configs`` and ``models``.
+    need_weights : bool
+        False reads a bundle whose weights are not there (yet).
+
+    Raises
+    ------
+    ModelError
+        When files are missing or cannot be parsed, something is outside the supported subset, or
+        network and labels contradict each other.
+    """
+    folder = Path(os.path.normpath(Path(folder).absolute()))
+    file = next((p for name in _CONFIGS if (p := folder / "configs" / name).is_file()), None)
+    if file is None:
+        raise ModelError(
+            "no model here: configs/inference.json (or .yaml) is missing",
+            source=folder,
+            hint="choose the folder of a MONAI Bundle",
+        )
+    config = Config({**_parsed(file), "bundle_root": str(folder)}, file)
+    try:
+        return _spec(folder, config, _metadata(folder), need_weights)
+    except ModelError as error:
+        if error.source is not None:
+            raise
+        raise ModelError(error.what, source=file, hint=error.hint) from error
+
+
+def _spec(folder: Path, config: Config, metadata: dict[str, Any], need_weights: bool) -> ModelSpec:
+    own = section(metadata, "medcnn")
+    network = _network(config)
+    preprocessing, image_key = read_preprocessing(config)
+    windows = read_inferer(config)
+    activation, threshold, postprocessing = read_postprocessing(config)
+    return ModelSpec(
+        id=str(own.get("id", folder.name)),
+        title=str(own.get("title", metadata.get("name", folder.name))),
+        version=str(metadata.get("version", "")),
+        path=folder,
+        weights=_weights(folder, config, need_weights),
+        channels=read_channels(metadata, network),
+        labels=read_labels(metadata, network, postprocessing),
+        activation=activation,
+        network=network,
+        preprocessing=preprocessing,
+        postprocessing=postprocessing,
+        image_key=image_key,
+        roi_size=_reversed(windows.roi_size),
+        overlap=windows.overlap,
+        blend=windows.blend,
+        blend_sigma=windows.blend_sigma,
+        padding=windows.padding,
+        padding_value=windows.padding_value,
+        window_batch=windows.batch,
+        spacing_mm=_spacing(preprocessing),
+        axcodes=_axcodes(preprocessing),
+        threshold=threshold,
+        one_liner=str(own.get("one_liner", metadata.get("task", ""))),
+        description=str(metadata.get("description", "")),
+        licence=_licence(folder, metadata, own),
+        intended_use=str(metadata.get("intended_use", "")),
+        min_lesion_volume_mm3=float(own.get("min_lesion_volume_mm3", 0.0)),
+        listed=bool(own.get("listed", True)),
+        metadata=metadata,
+    )
+
+
+def _parsed(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        if file.suffix == ".json":
+            content = json.loads(text)
+        else:
+            import yaml  # type: ignore[import-untyped]
+
+            try:
+                content = yaml.safe_load(text)
+            except yaml.YAMLError as error:
+                raise ValueError(str(error)) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"cannot be read: {error}", source=file) from error
+    if not isinstance(content, dict):
+        raise ModelError("holds no keys and values", source=file)
+    return content
+
+
+def _metadata(folder: Path) -> dict[str, Any]:
+    file = folder / "configs" / "metadata.json"
+    return _parsed(file) if file.is_file() else {}
+
+
+def _network(config: Config) -> dict[str, Any]:
+    for key in ("network_def", "network"):
+        # `network` is usually an expression that moves `network_def` to a device.
+        if key in config and not isinstance(config.raw(key), str):
+            network = config.value(key)
+            name = class_name(network, key)
+            if name not in NETWORKS:
+                raise ModelError(
+                    f"{key} asks for the network {network['_target_']}, which is not in the table",
+                    hint=f"known networks: {', '.join(sorted(NETWORKS))}",
+                )
+            if network.get("spatial_dims", 3) != 3:
+                raise ModelError("the network works on pictures; only volumes are supported")
+            return {**network, "_target_": name}
+    raise ModelError("the configuration has no network_def")
+
+
+def _weights(folder: Path, config: Config, needed: bool) -> Path:
+    stated = _stated_weights(config)
+    paths = [Path(os.path.normpath(folder / path)) for path in (*stated, *_WEIGHTS)]
+    for path in paths:
+        if not path.is_relative_to(folder):
+            raise ModelError(f"the weights lie outside the model's folder, refused: {path}")
+        if path.is_file():
+            return path
+    if needed:
+        raise ModelError(
+            "no weights: the model's folder has none", source=paths[0], hint="download them there"
+        )
+    return paths[0]
+
+
+def _stated_weights(config: Config) -> list[str]:
+    places = ["checkpointloader"]
+    if "handlers" in config and isinstance(config.raw("handlers"), list):
+        places += [f"handlers#{n}" for n in range(len(config.raw("handlers")))]
+    for place in places:
+        if place.split("#")[0] not in config:
+            continue
+        raw = config.raw(place)
+        if isinstance(raw, Mapping) and raw.get("_target_") == "CheckpointLoader":
+            return [str(config.value(f"{place}#load_path"))]
+    return []
+
+
+def _spacing(steps: tuple[Step, ...]) -> tuple[float, float, float] | None:
+    for step in reversed(steps):
+        if step.target == "Spacingd":
+            pixdim = step.arguments.get("pixdim")
+            if not isinstance(pixdim, list | tuple) or len(pixdim) != 3:
+                raise ModelError(f"the grid's spacing {pixdim} has not three values")
+            x, y, z = (max(0.0, float(value)) for value in pixdim)
+            return z, y, x
+    return None
+
+
+def _axcodes(steps: tuple[Step, ...]) -> str:
+    for step in reversed(steps):
+        if step.target == "Orientationd":
+            codes = str(step.arguments.get("axcodes", "RAS")).upper()
+            if step.arguments.get("as_closest_canonical"):
+                return "RAS"
+            if sorted("LPI".find(_OPPOSITE.get(c, c)) for c in codes) != [0, 1, 2]:
+                raise ModelError(f"the orientation {codes} does not name three axes")
+            return codes
+    return ""
+
+
+_OPPOSITE = {"R": "L", "A": "P", "S": "I"}
+
+
+def _licence(folder: Path, metadata: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    stated = own.get("licence", metadata.get("license", ""))
+    if stated:
+        return str(stated)
+    file = folder / "LICENSE"
+    if not file.is_file():
+        return ""
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line.strip() for line in lines if line.strip()), "")
+
+
+def _reversed(values: tuple[int, int, int]) -> tuple[int, int, int]:
+    x, y, z = values
+    return z, y, x

@@ -1,0 +1,187 @@
+"""The classes and arguments of MONAI that a bundle may name: this table is the whole of it.
+
+A bundle's ``_target_`` is looked up here by its class name; what is not here is not built. The
+lists of arguments are those that hold plain values, so that no configuration can hand over code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from napari_medcnn.core.errors import ModelError
+
+NETWORKS: frozenset[str] = frozenset(
+    {
+        "AttentionUnet",
+        "BasicUNet",
+        "BasicUNetPlusPlus",
+        "DynUNet",
+        "HighResNet",
+        "SegResNet",
+        "SegResNetDS",
+        "SwinUNETR",
+        "UNETR",
+        "UNet",
+        "VNet",
+    }
+)
+"""Segmentation networks of ``monai.networks.nets`` that map a window to logits of its own size."""
+
+LOADING: frozenset[str] = frozenset({"LoadImaged", "EnsureChannelFirstd", "AddChanneld"})
+"""Steps that this package does itself: it hands over an array ``(channel, x, y, z)``."""
+
+SAVING: frozenset[str] = frozenset({"SaveImaged"})
+"""Steps that are recognised and never instantiated: results are written by ``io``."""
+
+OUR_TRANSFORMS = "napari_medcnn.inference.transforms"
+"""The module of the package's own transforms."""
+
+_KEYS = frozenset({"keys", "allow_missing_keys"})
+
+PREPROCESSING: Mapping[str, frozenset[str]] = {
+    "BorderPadd": frozenset({"spatial_border", "mode"}),
+    "CastToTyped": frozenset({"dtype"}),
+    "CenterSpatialCropd": frozenset({"roi_size"}),
+    "CropForegroundd": frozenset(
+        {"source_key", "channel_indices", "margin", "allow_smaller", "k_divisible", "mode"}
+    ),
+    "DivisiblePadd": frozenset({"k", "mode", "method"}),
+    "EnsureTyped": frozenset({"data_type", "dtype", "track_meta"}),
+    "NormalizeIntensityd": frozenset({"subtrahend", "divisor", "nonzero", "channel_wise", "dtype"}),
+    "Orientationd": frozenset({"axcodes", "as_closest_canonical", "labels"}),
+    "ResizeWithPadOrCropd": frozenset({"spatial_size", "mode", "method"}),
+    "ScaleIntensityRangePercentilesd": frozenset(
+        {"lower", "upper", "b_min", "b_max", "clip", "relative", "channel_wise", "dtype"}
+    ),
+    "ScaleIntensityRanged": frozenset({"a_min", "a_max", "b_min", "b_max", "clip", "dtype"}),
+    "ScaleIntensityd": frozenset({"minv", "maxv", "factor", "channel_wise", "dtype"}),
+    "Spacingd": frozenset(
+        {
+            "pixdim",
+            "diagonal",
+            "mode",
+            "padding_mode",
+            "align_corners",
+            "dtype",
+            "scale_extent",
+            "recompute_affine",
+            "min_pixdim",
+            "max_pixdim",
+        }
+    ),
+    "SpatialPadd": frozenset({"spatial_size", "method", "mode"}),
+    "ThresholdIntensityd": frozenset({"threshold", "above", "cval"}),
+    "BrainMaskd": frozenset({"mask_key", "apply"}),
+    "N4BiasCorrectiond": frozenset({"mask_key"}),
+    "NormalizeByBrainMediand": frozenset({"mask_key"}),
+}
+"""Transforms before the network, with their arguments beside ``keys``."""
+
+OURS: frozenset[str] = frozenset({"BrainMaskd", "N4BiasCorrectiond", "NormalizeByBrainMediand"})
+"""Those of `PREPROCESSING` that are this package's own."""
+
+INFERERS: Mapping[str, frozenset[str]] = {
+    "SimpleInferer": frozenset(),
+    "SlidingWindowInferer": frozenset(
+        {
+            "roi_size",
+            "sw_batch_size",
+            "overlap",
+            "mode",
+            "sigma_scale",
+            "padding_mode",
+            "cval",
+            "sw_device",
+            "device",
+            "progress",
+            "cache_roi_weight_map",
+            "cpu_thresh",
+        }
+    ),
+}
+"""How windows are laid; devices, progress and caches are this package's choice."""
+
+POSTPROCESSING: Mapping[str, frozenset[str]] = {
+    "Activationsd": frozenset({"sigmoid", "softmax"}),
+    "AsDiscreted": frozenset({"argmax", "threshold"}),
+    "EnsureTyped": PREPROCESSING["EnsureTyped"],
+    "Invertd": frozenset(
+        {
+            "transform",
+            "orig_keys",
+            "meta_keys",
+            "orig_meta_keys",
+            "meta_key_postfix",
+            "nearest_interp",
+            "to_tensor",
+            "device",
+        }
+    ),
+    "Lambdad": frozenset({"func"}),
+    "FillHolesd": frozenset({"applied_labels", "connectivity"}),
+    "KeepLargestConnectedComponentd": frozenset(
+        {"applied_labels", "is_onehot", "independent", "connectivity", "num_components"}
+    ),
+    "RemoveSmallObjectsd": frozenset(
+        {"min_size", "connectivity", "independent_channels", "by_measure", "pixdim"}
+    ),
+}
+"""Transforms after the network, with their arguments beside ``keys``."""
+
+CLEANUP: frozenset[str] = frozenset(
+    {"FillHolesd", "KeepLargestConnectedComponentd", "RemoveSmallObjectsd"}
+)
+"""Those of `POSTPROCESSING` that work on a finished label map."""
+
+_MARKS = frozenset({"_target_", "_desc_", "_disabled_", "_mode_"})
+
+
+def class_name(component: Any, key: str) -> str:
+    """The class that a component names, without its module; MONAI's ``...Dict`` means ``...d``.
+
+    Raises
+    ------
+    ModelError
+        When it is no component, names nothing of MONAI's or this package's, or holds marks that
+        would run more than the class itself.
+    """
+    if not isinstance(component, Mapping) or not isinstance(component.get("_target_"), str):
+        raise ModelError(f"{key} names no class (a dict with _target_ is expected)")
+    target: str = component["_target_"]
+    module, _, name = target.rpartition(".")
+    if module and not (module.split(".")[0] == "monai" or module == OUR_TRANSFORMS):
+        raise ModelError(f"{key} asks for {target}, which is not in the table of known classes")
+    extra = {k for k in component if k.startswith("_")} - _MARKS
+    if extra or component.get("_mode_", "default") != "default":
+        raise ModelError(f"{key} asks for more than {name}: {', '.join(sorted(extra)) or '_mode_'}")
+    for ending in ("Dict", "D"):
+        if name.endswith(ending) and f"{name.removesuffix(ending)}d" in _DICTIONARY_TRANSFORMS:
+            return f"{name.removesuffix(ending)}d"
+    return name
+
+
+def arguments(
+    component: Mapping[str, Any], table: Mapping[str, frozenset[str]], key: str
+) -> dict[str, Any]:
+    """The arguments of a component, checked against its line of `table`.
+
+    Raises
+    ------
+    ModelError
+        When the class is not in the table or an argument is not in its line.
+    """
+    name = class_name(component, key)
+    if name not in table:
+        raise ModelError(
+            f"{key} asks for {component['_target_']}, which is not in the table of known classes",
+            hint=f"known here: {', '.join(sorted(table))}",
+        )
+    given = {k: v for k, v in component.items() if k not in _MARKS}
+    unknown = sorted(k for k, v in given.items() if k not in table[name] | _KEYS and v is not None)
+    if unknown:
+        raise ModelError(f"{key}: the arguments {', '.join(unknown)} of {name} are not supported")
+    return {k: v for k, v in given.items() if k in table[name] | _KEYS}
+
+
+_DICTIONARY_TRANSFORMS = LOADING | SAVING | PREPROCESSING.keys() | POSTPROCESSING.keys()

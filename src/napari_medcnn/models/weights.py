@@ -1,0 +1,107 @@
+"""A network's weights on disk: their hash, and reading them without running what a file says."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_medcnn.core.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+_WRAPPERS = ("model", "state_dict", "network", "network_weights")
+"""Keys under which training programs keep the network's own state."""
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file in hexadecimal, read in pieces; remembered until the file changes.
+
+    Raises
+    ------
+    ModelError
+        When the file cannot be read.
+    """
+    path = Path(path)
+    try:
+        state = path.stat()
+        return _sha256(path, state.st_mtime_ns, state.st_size)
+    except OSError as error:
+        raise ModelError(f"no weights: {error.strerror or error}", source=path) from error
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256(path: Path, mtime_ns: int, size: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def load_state(path: str | Path) -> dict[str, torch.Tensor]:
+    """A network's parameters on the CPU, from ``.safetensors`` or a plain PyTorch file.
+
+    PyTorch files are read with ``weights_only=True``: a file that asks to run code is refused.
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, damaged, asks to run code, or holds something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError("no weights: there is no such file", source=path)
+    content = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
+    return _state_in(content, path)
+
+
+def _safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path, device="cpu")
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _torch(path: Path) -> Any:
+    import pickle
+
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            "the weights are not plain tensors: loading them would run code from the file, refused",
+            source=path,
+            hint="ask for the model as .safetensors or as a plain state_dict",
+        ) from error
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ModelError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return ModelError(
+        f"the weights cannot be read: {reason}", source=path, hint="the file may be incomplete"
+    )
+
+
+def _state_in(content: Any, path: Path) -> dict[str, torch.Tensor]:
+    import torch
+
+    for wrapper in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+            break
+    if not isinstance(content, Mapping) or not content:
+        raise ModelError("holds no network's parameters", source=path)
+    if not all(isinstance(value, torch.Tensor) for value in content.values()):
+        raise ModelError("holds other things than a network's parameters", source=path)
+    # A network trained on several GPUs keeps its parameters one level down.
+    if all(str(name).startswith("module.") for name in content):
+        return {str(name).removeprefix("module."): value for name, value in content.items()}
+    return {str(name): value for name, value in content.items()}
