@@ -39,6 +39,8 @@ class Result:
         The revision that `table` was made from.
     min_volume_mm3 : float
         Smaller components are no lesions.
+    accept_blocking : bool
+        Whether the reader said yes to measuring in spite of the volume's blocking findings.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Result:
     min_volume_mm3: float
     revision: int = 0
     table_revision: int = 0
+    accept_blocking: bool = False
 
     @property
     def is_stale(self) -> bool:
@@ -61,6 +64,8 @@ def new_result(
     segmentation: Segmentation,
     volume: Volume,
     min_volume_mm3: float,
+    *,
+    accept_blocking: bool = False,
     name: str | None = None,
     table: LesionTable | None = None,
 ) -> Result:
@@ -72,7 +77,9 @@ def new_result(
         segmentation = replace(segmentation, array=segmentation.array.copy())
     predicted = read_only_copy(segmentation.array)
     if table is None:
-        table = _find_lesions(segmentation, volume, min_volume_mm3, None, predicted)
+        table = _find_lesions(
+            segmentation, volume, min_volume_mm3, None, predicted, accept_blocking
+        )
     model = segmentation.model
     maker = "drawn" if model is None else model.title or model.id
     return Result(
@@ -83,6 +90,7 @@ def new_result(
         predicted=predicted,
         table=table,
         min_volume_mm3=min_volume_mm3,
+        accept_blocking=accept_blocking,
     )
 
 
@@ -92,7 +100,14 @@ def measure(result: Result, volume: Volume) -> LesionTable:
     The label map is copied first, so that painting meanwhile cannot tear the measurement.
     """
     frozen = replace(result.segmentation, array=result.segmentation.array.copy())
-    return _find_lesions(frozen, volume, result.min_volume_mm3, result.table, result.predicted)
+    return _find_lesions(
+        frozen,
+        volume,
+        result.min_volume_mm3,
+        result.table,
+        result.predicted,
+        result.accept_blocking,
+    )
 
 
 def with_reviews_of(current: LesionTable, table: LesionTable) -> LesionTable:
@@ -123,6 +138,7 @@ def _find_lesions(
     min_volume_mm3: float,
     previous: LesionTable | None,
     predicted: npt.NDArray[Any],
+    accept_blocking: bool,
 ) -> LesionTable:
     # Imported here because opening a viewer must not wait for cc3d and SimpleITK.
     from napari_medcnn.imaging.lesions import find_lesions
@@ -133,4 +149,5 @@ def _find_lesions(
         min_volume_mm3=min_volume_mm3,
         previous=previous,
         predicted=predicted,
+        accept_blocking=accept_blocking,
     )

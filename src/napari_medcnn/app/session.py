@@ -79,6 +79,25 @@ class Session:
         """The open volumes by their ids, in the order they came."""
         return MappingProxyType(self._volumes)
 
+    def volume(self, volume_id: str) -> Volume:
+        """The volume of an id, also a single frame of an open one.
+
+        Raises
+        ------
+        MedcnnError
+            When it is not open.
+        """
+        whole, _, index = volume_id.partition("-")
+        if volume_id in self._volumes:
+            return self._volumes[volume_id]
+        if whole in self._volumes and index.isdecimal():
+            return self._volumes[whole].frame(int(index))
+        raise MedcnnError(
+            "the image of this segmentation is not open",
+            source=volume_id,
+            hint="open the image first",
+        )
+
     @property
     def missing_volumes(self) -> Mapping[str, VolumeReference]:
         """Volumes that results belong to but whose files were not found, by their ids."""
@@ -135,14 +154,19 @@ class Session:
         return MappingProxyType(self._results)
 
     def results_of(self, volume_id: str) -> tuple[Result, ...]:
-        """The results of one volume."""
-        return tuple(r for r in self._results.values() if r.volume_id == volume_id)
+        """The results of one volume and of its frames."""
+        return tuple(
+            r
+            for r in self._results.values()
+            if r.volume_id == volume_id or r.volume_id.startswith(f"{volume_id}-")
+        )
 
     def add_segmentation(
         self,
         segmentation: Segmentation,
         *,
         min_volume_mm3: float,
+        accept_blocking: bool = False,
         name: str | None = None,
         table: LesionTable | None = None,
     ) -> Result:
@@ -154,6 +178,8 @@ class Session:
             On the volume's grid. Its array is shared, and copied only if it is read-only.
         min_volume_mm3 : float
             Smaller components are no lesions.
+        accept_blocking : bool
+            The reader's yes to measuring in spite of the volume's blocking findings.
         name : str, optional
             For people; made of the volume's and the model's by default.
         table : LesionTable, optional
@@ -167,9 +193,16 @@ class Session:
         GeometryError
             When the segmentation is not on the volume's grid.
         """
-        volume = self._volume(segmentation.volume_id)
+        volume = self.volume(segmentation.volume_id)
         _require_same_grid(segmentation.geometry, volume)
-        result = new_result(segmentation, volume, min_volume_mm3, name, table)
+        result = new_result(
+            segmentation,
+            volume,
+            min_volume_mm3,
+            accept_blocking=accept_blocking,
+            name=name,
+            table=table,
+        )
         self.restore_result(result)
         return result
 
@@ -203,7 +236,7 @@ class Session:
         the session's thread, and hand it to :meth:`install_table` with the table.
         """
         result = self._results[result_id]
-        return measure(result, self._volume(result.volume_id))
+        return measure(result, self.volume(result.volume_id))
 
     def install_table(self, result_id: str, revision: int, table: LesionTable) -> bool:
         """Take a computed table, unless the array changed since `revision` or the result is gone.
@@ -247,6 +280,11 @@ class Session:
         lesions = tuple(reviewed if le.id == lesion_id else le for le in result.table.lesions)
         result.table = replace(result.table, lesions=lesions)
         self._result_changed(result_id)
+
+    def accept_blocking(self, result_id: str) -> None:
+        """Keep the reader's yes to measuring in spite of blocking findings; the table is stale."""
+        self._results[result_id].accept_blocking = True
+        self.touch(result_id)
 
     def add_lesion_ball(
         self,
@@ -336,16 +374,6 @@ class Session:
         self._saved_count = self.change_count if change_count is None else change_count
         if was_dirty != self.is_dirty:
             self.dirty_changed.emit(self.is_dirty)
-
-    def _volume(self, volume_id: str) -> Volume:
-        try:
-            return self._volumes[volume_id]
-        except KeyError:
-            raise MedcnnError(
-                "the image of this segmentation is not open",
-                source=volume_id,
-                hint="open the image first",
-            ) from None
 
     def _current_table(self, result_id: str) -> LesionTable:
         result = self._results[result_id]
