@@ -92,6 +92,7 @@ class ResultRecord:
     min_volume_mm3: float
     table_min_volume_mm3: float
     dropped_count: int
+    last_id: int
     revision: int
     table_revision: int
     accept_blocking: bool = False

@@ -1,0 +1,186 @@
+"""Volumes, segmentations and lesions as napari's layer-data tuples, without importing napari.
+
+A layer is placed by ``scale`` and ``translate`` in mm only, because napari cannot slice a rotated
+layer in 2D: volumes that share their direction overlap exactly, an oblique one is shown along its
+own axes, with a note. A layer's place serves the eye; what is reported comes from
+``Volume.geometry``.
+
+Every layer of this package carries ``metadata["medcnn"]``: its ``kind``, the ``volume_id``, and
+for image and label layers the ``volume`` itself. That is how a session takes over what a reader
+function opened, which cannot know the viewer: the layer keeps the volume alive until a session
+adopts it. ``metadata["direction"]`` is ``Geometry.direction``, for the orientation markers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_medcnn.app.contrast import display_range
+from napari_medcnn.app.result import Result
+from napari_medcnn.core.lesion import Lesion, LesionTable
+from napari_medcnn.core.segmentation import Label, Segmentation
+from napari_medcnn.core.volume import Volume
+
+LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
+
+METADATA_KEY = "medcnn"
+
+LABEL_OPACITY = 0.5
+
+UNNAMED_COLOUR = (0.6, 0.6, 0.6, 1.0)
+"""Of values that are painted but no label of the model."""
+
+POINT_SIZE_MM = 3.0
+
+OBLIQUE_NOTE = (
+    "Shown along the image's own axes, which are oblique to the patient's; coordinates and "
+    "measurements are in patient space."
+)
+
+
+class LayerKind(StrEnum):
+    """What a layer of this package shows."""
+
+    IMAGE = "image"
+    SEGMENTATION = "segmentation"
+    LESIONS = "lesions"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a layer is: scale, translate, units and axis labels, one each for an array axis."""
+
+    scale: tuple[float, ...]
+    translate: tuple[float, ...]
+    units: tuple[str, ...]
+    axis_labels: tuple[str, ...]
+
+    def as_kwargs(self) -> dict[str, Any]:
+        """As the keyword arguments of a napari layer."""
+        return dict(vars(self))
+
+
+def placement(volume: Volume, *, with_frames: bool = False) -> Placement:
+    """Where a layer on a volume's grid is shown.
+
+    Index ``a`` along an axis is at ``translate + scale * a``: the LPS point's coordinates along
+    the grid's own axes. A single slice has the two axes y and x. Without a known spacing the unit
+    is the pixel.
+    """
+    geometry = volume.geometry
+    along_axes = np.linalg.solve(geometry.direction, np.asarray(geometry.origin))
+    first = 1 if volume.is_2d else 0
+    scale = geometry.spacing[first:]
+    translate = tuple(float(v) for v in along_axes[first:])
+    units = ("mm" if volume.spacing_known else "pixel",) * len(scale)
+    labels = ("z", "y", "x")[first:]
+    if with_frames and volume.frames is not None:
+        return Placement(
+            (1.0, *scale), (0.0, *translate), ("pixel", *units), (volume.frames.name, *labels)
+        )
+    return Placement(scale, translate, units, labels)
+
+
+def volume_layers(volume: Volume) -> list[LayerData]:
+    """The image layer of a volume; a leading axis of frames becomes a slider."""
+    kwargs = placement(volume, with_frames=True).as_kwargs()
+    kwargs |= {
+        "name": volume.name,
+        "colormap": "gray",
+        "contrast_limits": display_range(volume),
+        "metadata": _metadata(volume, LayerKind.IMAGE, notes=display_notes(volume)),
+    }
+    return [(_shown(volume, volume.array), kwargs, "image")]
+
+
+def segmentation_layer(segmentation: Segmentation | Result, volume: Volume) -> LayerData:
+    """The labels layer of a segmentation; it shares the array, so painting changes the result.
+
+    Parameters
+    ----------
+    segmentation : Segmentation or Result
+        Of a session or of its own.
+    volume : Volume
+        What was segmented.
+    """
+    own: dict[str, Any] = {}
+    name = f"{volume.name}: labels"
+    if isinstance(segmentation, Result):
+        own = {"result_id": segmentation.id}
+        name = segmentation.name
+        segmentation = segmentation.segmentation
+    kwargs = placement(volume).as_kwargs()
+    kwargs |= {
+        "name": name,
+        "opacity": LABEL_OPACITY,
+        "colormap": label_colours(segmentation.labels),
+        "features": {
+            "index": [label.value for label in segmentation.labels],
+            "name": [label.name for label in segmentation.labels],
+        },
+        "metadata": _metadata(volume, LayerKind.SEGMENTATION, labels=segmentation.labels, **own),
+    }
+    return _shown(volume, segmentation.array), kwargs, "labels"
+
+
+def lesion_layers(table: LesionTable, volume: Volume) -> list[LayerData]:
+    """One points layer with every lesion's anchor, numbered, its figures as features."""
+    lesions = table.lesions
+    first = 1 if volume.is_2d else 0
+    kwargs = placement(volume).as_kwargs()
+    kwargs |= {
+        "name": f"{volume.name}: lesions",
+        "ndim": 3 - first,
+        "size": POINT_SIZE_MM / float(np.mean(kwargs["scale"])),
+        "face_color": "transparent",
+        "border_color": "yellow",
+        "features": _features(lesions),
+        "text": {"string": "{lesion_id}", "color": "yellow", "anchor": "upper_left"},
+        "metadata": _metadata(volume, LayerKind.LESIONS),
+    }
+    anchors = np.array([lesion.anchor_index for lesion in lesions], dtype=float).reshape(-1, 3)
+    return [(anchors[:, first:], kwargs, "points")]
+
+
+def label_colours(labels: tuple[Label, ...]) -> dict[int | None, tuple[float, ...]]:
+    """RGBA of every label value, as napari makes a direct colour map of; None is any other."""
+    colours: dict[int | None, tuple[float, ...]] = {None: UNNAMED_COLOUR, 0: (0.0,) * 4}
+    return colours | {label.value: (*label.colour, 1.0) for label in labels}
+
+
+def display_notes(volume: Volume) -> tuple[str, ...]:
+    """What someone who looks at the layer should know."""
+    notes = tuple(finding.text for finding in volume.findings)
+    if volume.geometry.is_oblique or volume.geometry.is_sheared:
+        notes += (OBLIQUE_NOTE,)
+    return notes
+
+
+def _metadata(volume: Volume, kind: LayerKind, **own: Any) -> dict[str, Any]:
+    mine = {"kind": kind.value, "volume_id": volume.id, "volume": volume, **own}
+    return {METADATA_KEY: mine, "direction": volume.geometry.direction}
+
+
+def _shown(volume: Volume, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A view of the array with the axes that are shown."""
+    flat = array[..., 0, :, :] if volume.is_2d else array
+    return flat.view(np.uint8) if flat.dtype == bool else flat
+
+
+def _features(lesions: tuple[Lesion, ...]) -> dict[str, list[Any]]:
+    return {
+        "lesion_id": [lesion.id for lesion in lesions],
+        "label": [lesion.label_name for lesion in lesions],
+        "volume_mm3": [_number(lesion.volume_mm3.value) for lesion in lesions],
+        "long_axis_mm": [_number(lesion.long_axis_mm.value) for lesion in lesions],
+        "verdict": [lesion.review.verdict.value for lesion in lesions],
+    }
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
