@@ -73,7 +73,7 @@ def read_labels(
             f"the network has {count} output channels, the metadata names "
             f"{len(names) or stated['num_channels']}"
         )
-    values = _values(count, postprocessing)
+    values = channel_values(count, postprocessing)
     own = section(metadata, "medcnn").get("labels")
     if own:
         return _own_labels(own, set(values.values()), count)
@@ -92,7 +92,7 @@ def distinct_colour(number: int) -> Colour:
     return round(red, 3), round(green, 3), round(blue, 3)
 
 
-def _values(count: int, postprocessing: Postprocessing) -> dict[int, int]:
+def channel_values(count: int, postprocessing: Postprocessing) -> dict[int, int]:
     """The label value of each output channel."""
     if postprocessing.discretise == "argmax":
         if count < 2:

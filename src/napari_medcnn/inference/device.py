@@ -1,0 +1,57 @@
+"""Where a network runs: the device, its threads, and leaving its memory as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from napari_medcnn.core.errors import MedcnnError
+
+
+def choose_device(wanted: str = "auto") -> str:
+    """The device to run on: `wanted`, or for ``"auto"`` CUDA where there is one, else the CPU.
+
+    Raises
+    ------
+    MedcnnError
+        When the wanted device is not there.
+    """
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = wanted.partition(":")
+    there = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if kind not in there or (number and not number.isdigit()):
+        raise MedcnnError(f"{wanted!r} is no device", hint="auto, cpu, cuda, cuda:1 or mps")
+    if int(number or 0) >= there[kind]:
+        raise MedcnnError(f"this computer has no device {wanted}", hint="use auto or cpu")
+    return wanted
+
+
+@contextmanager
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Let torch compute with `count` threads within the block; None leaves its own choice."""
+    import torch
+
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(max(1, count))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def release_memory(device: str) -> None:
+    """Give memory that torch keeps for later back to the device."""
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    elif device == "mps":
+        torch.mps.empty_cache()

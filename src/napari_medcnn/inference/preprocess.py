@@ -1,0 +1,235 @@
+"""Bring images to what a network knows, by the steps that its bundle states, and back.
+
+The steps are MONAI's own transforms, so that the result is what MONAI's runner gives. They work on
+arrays ``(channel, x, y, z)`` in RAS and in the file's own axis order; this module is the border
+where the package's ``(z, y, x)`` in LPS becomes that, and where results come back.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_medcnn.core.errors import InputMismatch, MedcnnError, ModelError
+from napari_medcnn.core.events import Event, JobControl, Message, Progress
+from napari_medcnn.core.geometry import Geometry
+from napari_medcnn.core.volume import Volume
+from napari_medcnn.imaging.resample import resample
+from napari_medcnn.models.spec import ModelSpec, Step
+from napari_medcnn.models.vocabulary import OUR_TRANSFORMS, OURS
+
+if TYPE_CHECKING:
+    import torch
+
+STAGE = "preparing image"
+"""The stage's name in :class:`~napari_medcnn.core.events.Progress`."""
+
+SMALL_COVER = 0.9
+"""A channel that covers less of the first one's grid is worth a warning."""
+
+_ANNOUNCEMENTS = {
+    "BrainMaskd": "looking for the brain",
+    "N4BiasCorrectiond": "evening out the brightness of the coil (N4)",
+}
+"""What people read before a step that takes seconds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An image as the network takes it, and the way back.
+
+    Parameters
+    ----------
+    tensor : torch.Tensor
+        ``(channel, x, y, z)`` float32 on the network's grid.
+    grid : Geometry
+        That grid, of the array ``(z, y, x)``.
+    to_source : callable
+        ``to_source(values, nearest)`` takes ``(class, x, y, z)`` on the network's grid to
+        ``(class, z, y, x)`` float32 on the volume's own, interpolated or by the nearest voxel.
+    """
+
+    tensor: torch.Tensor
+    grid: Geometry
+    to_source: Callable[[torch.Tensor, bool], npt.NDArray[np.float32]]
+
+
+def prepare(
+    volumes: Sequence[Volume], spec: ModelSpec, control: JobControl
+) -> Generator[Event, None, Prepared]:
+    """Run a model's preprocessing; a generator of events that returns the `Prepared` image.
+
+    Parameters
+    ----------
+    volumes : sequence of Volume
+        One a channel, in the model's order; results are for the grid of the first.
+
+    Raises
+    ------
+    InputMismatch
+        When the images do not lie in the same place, or a step cannot work on them.
+    Cancelled
+        When the job was cancelled.
+    """
+    total = len(spec.preprocessing) + 1
+    yield Progress(STAGE, 0, total)
+    array, notes = stack_channels(volumes)
+    yield from notes
+    image = _meta_tensor(array, volumes[0])
+    del array
+    case: dict[Any, Any] = {spec.image_key: image}
+    del image
+    transforms = []
+    for number, step in enumerate(spec.preprocessing, start=1):
+        yield Progress(STAGE, number, total)
+        control.checkpoint()
+        if step.target in _ANNOUNCEMENTS:
+            yield Message(_ANNOUNCEMENTS[step.target])
+        transform = _transform(step, spec)
+        transforms.append(transform)
+        case = _applied(transform, step, case)
+        if step.target == "BrainMaskd":
+            yield from _brain_messages(case[spec.image_key].meta)
+    control.checkpoint()
+    yield Progress(STAGE, total, total)
+    return _prepared(case[spec.image_key], transforms, spec.image_key, volumes[0])
+
+
+def stack_channels(
+    volumes: Sequence[Volume],
+) -> tuple[npt.NDArray[np.float32], tuple[Message, ...]]:
+    """The volumes as channels ``(channel, z, y, x)`` on the first one's grid, and what to say.
+
+    Grids that differ are brought together by their geometry, never by their shape.
+
+    Raises
+    ------
+    InputMismatch
+        When a volume lies elsewhere than the first.
+    """
+    reference = volumes[0].geometry
+    stacked = np.empty((len(volumes), *reference.shape), dtype=np.float32)
+    notes = []
+    for channel, volume in enumerate(volumes):
+        if volume.geometry.is_close(reference):
+            stacked[channel] = volume.array
+        else:
+            cover = _cover(reference, volume.geometry)
+            if cover == 0:
+                raise InputMismatch(
+                    f"{volume.name} lies elsewhere than {volumes[0].name}: they share no voxel",
+                    hint="are both of the same patient and study?",
+                )
+            fill = float(volume.array.min())
+            stacked[channel] = resample(volume.array, volume.geometry, reference, fill=fill)
+            text = (
+                f"{volume.name} was resampled onto the grid of {volumes[0].name}, "
+                f"of which it covers {cover:.0%}"
+            )
+            notes.append(Message(text, "warning" if cover < SMALL_COVER else "info"))
+    bad = ~np.isfinite(stacked)
+    if bad.any():
+        notes.append(Message(f"{bad.sum()} voxels hold no number and count as 0", "warning"))
+        stacked[bad] = 0
+    return stacked, tuple(notes)
+
+
+def _cover(reference: Geometry, other: Geometry) -> float:
+    """Share of the reference's voxels that lie within the other grid, from a coarse lattice."""
+    axes = [np.linspace(0, n - 1, min(n, 17)) for n in reference.shape]
+    lattice = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+    index = other.lps_to_index(reference.index_to_lps(lattice))
+    inside = (index >= -0.5) & (index <= np.asarray(other.shape) - 0.5)
+    return float(inside.all(axis=1).mean())
+
+
+def file_order(volume: Volume) -> Geometry:
+    """The volume's grid in the axis order of its file, as MONAI's own loader would see it."""
+    return volume.geometry.reordered(volume.source.axes.inverse())
+
+
+def _meta_tensor(array: npt.NDArray[np.float32], volume: Volume) -> Any:
+    import torch
+    from monai.data import MetaTensor
+
+    in_file_order = volume.source.axes.inverse().apply(array)
+    affine = torch.from_numpy(file_order(volume).to_ras_affine())
+    image = MetaTensor(
+        torch.from_numpy(np.ascontiguousarray(in_file_order.transpose(0, 3, 2, 1))),
+        affine=affine,
+        meta={"original_affine": affine.clone(), "original_channel_dim": 0, "space": "RAS"},
+    )
+    image.meta["spatial_shape"] = np.array(image.shape[1:])
+    return image
+
+
+def _transform(step: Step, spec: ModelSpec) -> Any:
+    """The transform of a step, built from the table of known classes."""
+    from importlib import import_module
+
+    module = import_module(OUR_TRANSFORMS if step.target in OURS else "monai.transforms")
+    arguments = step.arguments
+    if step.target == "Orientationd":  # MONAI's default, which it warns about when not stated
+        arguments = {"labels": None, **arguments}
+    try:
+        return getattr(module, step.target)(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"the step {step.target} cannot be built as described: {error}", source=spec.path
+        ) from error
+
+
+def _applied(transform: Any, step: Step, case: dict[Any, Any]) -> dict[Any, Any]:
+    """The case after a step; an error of ours keeps its words, one of MONAI's names the step."""
+    try:
+        applied: dict[Any, Any] = transform(case)
+        return applied
+    except MedcnnError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputMismatch(
+            f"the model's step {step.target} failed on this image: {error}"
+        ) from error
+
+
+def _brain_messages(meta: dict[str, Any]) -> Generator[Event, None, None]:
+    from napari_medcnn.inference.transforms import BRAIN_MASK_FACTS
+
+    facts = meta.get(BRAIN_MASK_FACTS, {})
+    if facts.get("note"):
+        yield Message(f"brain, {facts['volume_ml']:.0f} mL: {facts['note']}")
+    for warning in facts.get("warnings", ()):
+        yield Message(warning, "warning")
+
+
+def _prepared(image: Any, transforms: list[Any], key: str, volume: Volume) -> Prepared:
+    import torch
+    from monai.data import MetaTensor
+    from monai.transforms import Compose, InvertibleTransform, allow_missing_keys_mode
+    from monai.transforms.utils import convert_applied_interp_mode
+
+    tensor = image.as_tensor().to(torch.float32)
+    operations, meta = copy.deepcopy(image.applied_operations), copy.deepcopy(image.meta)
+    way_back = Compose([t for t in transforms if isinstance(t, InvertibleTransform)])
+
+    def to_source(values: torch.Tensor, nearest: bool) -> npt.NDArray[np.float32]:
+        # As MONAI's Invertd, on one class at a time.
+        history = copy.deepcopy(operations)
+        if nearest:
+            history = convert_applied_interp_mode(history, mode="nearest", align_corners=None)
+        restored = MetaTensor(values, meta=copy.deepcopy(meta), applied_operations=history)
+        if way_back.transforms:
+            with allow_missing_keys_mode(way_back):
+                restored = way_back.inverse({key: restored})[key]
+        array = restored.as_tensor().numpy().astype(np.float32, copy=False)
+        moved: npt.NDArray[np.float32] = volume.source.axes.apply(array.transpose(0, 3, 2, 1))
+        return moved
+
+    z, y, x = reversed(tensor.shape[1:])
+    grid = Geometry.from_ras_affine((z, y, x), image.affine.numpy())
+    return Prepared(tensor, grid, to_source)
