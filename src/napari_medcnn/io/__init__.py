@@ -1,0 +1,1 @@
+"""Files to volumes and results to files."""

@@ -1,0 +1,1 @@
+"""DICOM files to volumes: scan headers, group frames, assemble stacks, decode pixels."""

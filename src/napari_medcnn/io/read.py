@@ -1,0 +1,188 @@
+"""Any file or folder to volumes: the one door through which images come in."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from napari_medcnn.core.errors import GeometryError, ReadError
+from napari_medcnn.core.volume import Finding, Severity, Volume
+from napari_medcnn.io.dicom.series import read_dicom
+from napari_medcnn.io.file_image import to_volume
+from napari_medcnn.io.formats import READABLE, Format, format_of
+from napari_medcnn.io.labels import read_segmentation
+from napari_medcnn.io.limits import MAX_FILES
+from napari_medcnn.io.single_file import read_image
+
+__all__ = ["PEEKED_FILES", "is_readable", "read", "read_segmentation"]
+
+PEEKED_FILES = 200
+"""How many files of a folder :func:`is_readable` looks at before it gives up."""
+
+
+def read(path: str | Path, series: str | None = None) -> list[Volume]:
+    """Read every volume of a file or a folder.
+
+    A folder gives the DICOM series in it and in the folders below it, and the NIfTI, NRRD and
+    MetaImage files directly in it; pictures only when there is nothing else. Files that cannot be
+    read are told in the findings of the volumes beside them.
+
+    Parameters
+    ----------
+    path : str or Path
+        A NIfTI, NRRD, MetaImage, PNG, JPEG or DICOM file, or a folder.
+    series : str, optional
+        Which one: a DICOM series' UID or number, or the name of a file in the folder. A volume's
+        own ``source.series`` always works.
+
+    Returns
+    -------
+    list of Volume
+        At least one; in canonical orientation, with the way back to the file in ``source``.
+
+    Raises
+    ------
+    ReadError
+        When nothing can be read, with the reason.
+
+    Examples
+    --------
+    >>> volume, = read("flair.nii.gz")  # doctest: +SKIP
+    >>> volume.geometry.spacing  # doctest: +SKIP
+    (1.0, 1.0, 1.0)
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ReadError("does not exist", source=path, hint="check the path")
+    if path.is_dir():
+        volumes = _read_folder(path, series)
+    elif path.name.upper() == "DICOMDIR":
+        volumes = _read_folder(path.parent, series)
+    else:
+        volumes = _read_file(path, series)
+    return _of_series(volumes, series, path)
+
+
+def is_readable(path: str | Path) -> bool:
+    """Whether :func:`read` is worth trying: a quick look at names and first bytes. Never raises."""
+    try:
+        path = Path(path)
+        if path.is_file():
+            return path.name.upper() == "DICOMDIR" or format_of(path) is not None
+        if path.is_dir():
+            return any(format_of(file) is not None for file in islice(_files(path), PEEKED_FILES))
+    except (OSError, ValueError, TypeError):
+        return False
+    return False
+
+
+def _read_file(path: Path, series: str | None) -> list[Volume]:
+    found = format_of(path)
+    if found is None:
+        what = "is empty" if path.stat().st_size == 0 else "is not an image of a known format"
+        raise ReadError(what, source=path, hint=READABLE)
+    if found is Format.DICOM:
+        return read_dicom([path], path, series)
+    return [_plain_volume(path)]
+
+
+def _plain_volume(path: Path) -> Volume:
+    image = read_image(path)
+    try:
+        return to_volume(image, path, path.name)
+    except GeometryError as error:
+        raise ReadError(f"its grid is broken: {error.what}", source=path) from error
+
+
+def _read_folder(folder: Path, series: str | None) -> list[Volume]:
+    files = list(islice(_files(folder), MAX_FILES + 1))
+    if not files:
+        raise ReadError("the folder is empty", source=folder, hint="choose a folder with images")
+    if len(files) > MAX_FILES:
+        raise ReadError(
+            f"the folder holds more than {MAX_FILES} files", source=folder, hint="choose one below"
+        )
+    by_format: dict[Format | None, list[Path]] = defaultdict(list)
+    for file in files:
+        by_format[format_of(file)].append(file)
+    images = [
+        file
+        for kind in (Format.NIFTI, Format.NRRD, Format.METAIMAGE)
+        for file in by_format[kind]
+        if file.parent == folder
+    ]
+    if not images and not by_format[Format.DICOM]:
+        images = [file for file in by_format[Format.PICTURE] if file.parent == folder]
+    volumes, refused = _read_each(_matching(images, series))
+    if by_format[Format.DICOM]:
+        # Files of no known format are counted beside the series as left out.
+        candidates = sorted(by_format[Format.DICOM] + by_format[None])
+        try:
+            volumes += read_dicom(candidates, folder, None if volumes else series)
+        except ReadError as error:
+            if not volumes:
+                raise
+            refused.append(error.what)
+    if not volumes:
+        raise ReadError(
+            "; ".join(refused) or f"no image among its {len(files)} files",
+            source=folder,
+            hint="choose the folder that holds the images. " + READABLE,
+        )
+    if refused:
+        text = "Not read: " + "; ".join(refused)
+        finding = Finding("files-refused", Severity.WARNING, text)
+        volumes = [replace(v, findings=(*v.findings, finding)) for v in volumes]
+    return volumes
+
+
+def _read_each(paths: list[Path]) -> tuple[list[Volume], list[str]]:
+    volumes: list[Volume] = []
+    refused: list[str] = []
+    for path in paths:
+        try:
+            volumes.append(_plain_volume(path))
+        except ReadError as error:
+            refused.append(f"{path.name}: {error.what}")
+    return volumes, refused
+
+
+def _matching(paths: list[Path], series: str | None) -> list[Path]:
+    """The files that a series' name means; all of them when it may mean a DICOM series."""
+    named = [path for path in paths if series is not None and _is_named(path.name, series)]
+    return named or paths
+
+
+def _is_named(name: str, series: str) -> bool:
+    return name == series or name.split(".", maxsplit=1)[0] == series
+
+
+def _of_series(volumes: list[Volume], series: str | None, path: Path) -> list[Volume]:
+    if series is None:
+        return volumes
+    chosen = [v for v in volumes if _is_chosen(v, series)]
+    if not chosen:
+        names = ", ".join(volume.name for volume in volumes)
+        raise ReadError(f"has no series {series!r}", source=path, hint=f"there are: {names}")
+    return chosen
+
+
+def _is_chosen(volume: Volume, series: str) -> bool:
+    source = volume.source
+    if source.format != Format.DICOM:
+        return _is_named(source.series, series) or volume.name == series
+    number = str(source.header.get("series_number"))
+    return series in (source.series, source.series.split("#", maxsplit=1)[0], number, volume.name)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder in a stable order; hidden ones and links out of it are left out."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield Path(parent) / name
