@@ -137,7 +137,8 @@ def _volumes_in(path: Path, reference: VolumeReference, reasons: list[str]) -> I
         reasons.append(f"{path} does not exist")
         return
     try:
-        found = read(path, reference.series or None)
+        # A single file may have been renamed, and its series is its name.
+        found = read(path, (reference.series or None) if path.is_dir() else None)
     except MedcnnError as error:
         reasons.append(str(error))
         return
