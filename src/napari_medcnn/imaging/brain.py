@@ -20,6 +20,7 @@ from scipy import ndimage
 from napari_medcnn.core.geometry import Geometry
 
 MaskArray: TypeAlias = npt.NDArray[np.bool_]
+Sampling: TypeAlias = tuple[float, float, float]
 
 MIN_BACKGROUND_SHARE = 0.2
 """Least share of voxels with the one background value: a brain cut out to its box leaves 0.4."""
@@ -85,15 +86,18 @@ def detect_skull_stripping(array: npt.NDArray[Any], geometry: Geometry) -> Strip
     foreground = array != background
     if 1.0 - float(foreground.mean()) < MIN_BACKGROUND_SHARE:
         return StrippedHead(False, "too little of the scan is empty", background)
-    mask = fill_holes(largest_component(foreground))
-    volume_ml = float(mask.sum()) * geometry.voxel_volume_mm3 / 1000.0
+    coarse, sampling_mm = _thinned(geometry.spacing)
+    rough = fill_holes(largest_component(foreground[coarse]))
+    volume_ml = float(rough.sum()) * float(np.prod(sampling_mm)) / 1000.0
     if not MIN_STRIPPED_VOLUME_ML <= volume_ml <= MAX_STRIPPED_VOLUME_ML:
         reason = f"what is not empty has {volume_ml:.0f} mL, which is not a brain"
         return StrippedHead(False, reason, background)
-    ratio = _shell_ratio(np.abs(array.astype(np.float32) - background), mask, geometry.spacing)
+    signal = np.abs(array[coarse].astype(np.float32) - background)
+    ratio = _shell_ratio(signal, rough, sampling_mm)
     if ratio < MIN_SHELL_RATIO:
         reason = f"a dark layer under the surface ({ratio:.2f} of the inside) looks like skull"
         return StrippedHead(False, reason, background)
+    mask = clean_brain_mask(foreground)
     reason = (
         f"everything outside {volume_ml:.0f} mL has the value {background:g}, "
         "and no skull lies under the surface"
@@ -106,17 +110,18 @@ def is_skull_stripped(array: npt.NDArray[Any], geometry: Geometry) -> bool:
     return detect_skull_stripping(array, geometry).stripped
 
 
-def _shell_ratio(
-    signal: npt.NDArray[np.float32], mask: MaskArray, spacing_mm: tuple[float, float, float]
-) -> float:
+def _thinned(spacing_mm: Sampling) -> tuple[tuple[slice, ...], Sampling]:
+    """Every n-th voxel for a grid of about `_WORKING_MM`, and its spacing."""
+    z, y, x = (max(1, round(_WORKING_MM / s)) for s in spacing_mm)
+    sampling_mm = (spacing_mm[0] * z, spacing_mm[1] * y, spacing_mm[2] * x)
+    return (slice(None, None, z), slice(None, None, y), slice(None, None, x)), sampling_mm
+
+
+def _shell_ratio(values: npt.NDArray[np.float32], mask: MaskArray, sampling_mm: Sampling) -> float:
     """Median signal of the darkest layer below the surface over that of the inside."""
-    steps = tuple(max(1, round(_WORKING_MM / s)) for s in spacing_mm)
-    thin = tuple(slice(None, None, step) for step in steps)
-    sampling = tuple(s * n for s, n in zip(spacing_mm, steps, strict=True))
     # The edge of the field of view is no surface: beyond it the head goes on.
-    padded = np.pad(mask[thin], 1, mode="edge")
-    depth = ndimage.distance_transform_edt(padded, sampling)[1:-1, 1:-1, 1:-1]
-    values = signal[thin]
+    padded = np.pad(mask, 1, mode="edge")
+    depth = ndimage.distance_transform_edt(padded, sampling_mm)[1:-1, 1:-1, 1:-1]
     inner = values[depth > min(_INSIDE_MM, 0.6 * float(depth.max()))]
     if inner.size == 0 or float(np.median(inner)) <= 0:
         return 0.0

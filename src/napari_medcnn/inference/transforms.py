@@ -175,10 +175,9 @@ def _from_channels(channels: list[npt.NDArray[np.float32]], image: MetaTensor) -
 
 
 def _like(values: torch.Tensor, image: MetaTensor) -> MetaTensor:
-    """The values with the image's affine, meta and history."""
+    """The values with the image's affine (kept in its meta), meta and history."""
     return MetaTensor(
         values,
-        affine=image.affine.clone(),
         meta=copy.deepcopy(image.meta),
         applied_operations=copy.deepcopy(image.applied_operations),
     )
