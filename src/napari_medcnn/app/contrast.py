@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from napari_medcnn.core.volume import Volume
 
@@ -24,10 +27,21 @@ def display_range(volume: Volume) -> tuple[float, float]:
     """
     if volume.modality == "CT" and volume.unit == "HU":
         return CT_SOFT_TISSUE_HU
-    step = max(1, round((volume.array.size / SAMPLE) ** (1 / volume.array.ndim)))
+    return percentile_range(volume.array)
+
+
+def percentile_range(array: npt.NDArray[Any]) -> tuple[float, float]:
+    """The 0.5th to the 99.5th percentile of the voxels that are finite and not zero.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        Of any shape; a large one is sampled.
+    """
+    step = max(1, round((array.size / SAMPLE) ** (1 / array.ndim)))
     # A slice axis can be short: thinning it too would leave whole structures unseen.
-    steps = [step if n > 4 * step else 1 for n in volume.array.shape]
-    sample = volume.array[tuple(slice(None, None, s) for s in steps)]
+    steps = [step if n > 4 * step else 1 for n in array.shape]
+    sample = array[tuple(slice(None, None, s) for s in steps)]
     values = sample[np.isfinite(sample) & (sample != 0)]
     if values.size == 0:
         return 0.0, 1.0

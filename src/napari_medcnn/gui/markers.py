@@ -14,7 +14,6 @@ from napari_medcnn.core.geometry import OBLIQUE_TOLERANCE, FloatArray
 from napari_medcnn.gui.view_access import (
     array_axes,
     camera_of,
-    medical_layers,
     patient_axes,
     show_text,
     unwrapped,
@@ -80,7 +79,7 @@ class OrientationMarkers:
 
 def write_markers(viewer: ViewerModel) -> None:
     """Write the letters at the edges of a viewer's canvas, and the note of an oblique volume."""
-    axes = patient_axes(viewer) if medical_layers(viewer) else None
+    axes = patient_axes(viewer)
     edges = None if axes is None else view_edges(viewer, axes)
     if axes is None or edges is None:
         _write(viewer, {}, "")

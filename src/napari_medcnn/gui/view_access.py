@@ -9,11 +9,18 @@ import numpy as np
 from napari.components import Camera, ViewerModel
 from napari.components.overlays import TextOverlay
 from napari.layers import Layer
+from napari.settings import get_settings
 from napari.viewer import Viewer
 
+from napari_medcnn.app.adoption import ORIENTATION_ASSUMED
+from napari_medcnn.app.layers import METADATA_KEY
 from napari_medcnn.core.geometry import FloatArray
+from napari_medcnn.core.volume import Volume
 
 AXIS_LABELS = ("z", "y", "x")
+
+PROJECTIONS = frozenset({"CR", "DX", "IO", "MG", "PX", "RF", "XA"})
+"""Modalities (DICOM PS3.3 C.7.3.1.1.1) whose pictures are no slices through the patient."""
 
 
 def unwrapped(viewer: Viewer | ViewerModel) -> Any:
@@ -30,6 +37,11 @@ def background_of(viewer: ViewerModel) -> tuple[float, float, float]:
     """Colour of the canvas behind the layers, RGB in 0..1; it follows the theme."""
     red, green, blue = (float(v) for v in viewer.canvas.background_color[:3])
     return red, green, blue
+
+
+def highlight_colour() -> tuple[float, ...]:
+    """The colour that the user chose for what is pointed at, RGBA in 0..1."""
+    return tuple(float(v) for v in get_settings().appearance.highlight.highlight_color)
 
 
 def background_events(viewer: ViewerModel) -> tuple[Any, ...]:
@@ -68,22 +80,35 @@ def show_text(viewer: ViewerModel, name: str, text: str, position: str, size: fl
         overlay.visible = bool(text)
 
 
-def is_medical(layer: Layer) -> bool:
-    """Whether a layer is a volume in patient space: its axes are named z, y, x."""
-    return tuple(layer.axis_labels[-3:]) == AXIS_LABELS
-
-
 def medical_layers(viewer: ViewerModel) -> list[Layer]:
-    """The layers that the views of this package are about."""
-    return [layer for layer in viewer.layers if is_medical(layer)]
+    """The layers that this package made of volumes; the views are about nothing else."""
+    return [layer for layer in viewer.layers if METADATA_KEY in layer.metadata]
+
+
+def spatial_count(viewer: ViewerModel) -> int:
+    """How many axes of the viewer are z, y, x: 3, or 2 for single slices; 0 for no volume."""
+    return max((_spatial_count(layer) for layer in medical_layers(viewer)), default=0)
 
 
 def array_axes(viewer: ViewerModel, axes: Sequence[int]) -> tuple[int, ...] | None:
     """Axes of the viewer as 0, 1, 2 for z, y, x; None when a time or channel axis is among them."""
-    lead = viewer.dims.ndim - 3
-    if lead < 0 or min(axes) < lead:
-        return None
-    return tuple(axis - lead for axis in axes)
+    shift = 3 - viewer.dims.ndim
+    first = 3 - spatial_count(viewer)
+    found = tuple(axis + shift for axis in axes)
+    return found if min(found) >= first else None
+
+
+def viewer_axes(viewer: ViewerModel, axes: Sequence[int]) -> tuple[int, ...]:
+    """Axes 0, 1, 2 for z, y, x as axes of the viewer."""
+    return tuple(axis + viewer.dims.ndim - 3 for axis in axes)
+
+
+def has_planes(layer: Layer) -> bool:
+    """Whether a layer can be cut along z, y and x: it has the three and is not turned."""
+    if layer.ndim < 3 or (METADATA_KEY in layer.metadata and _spatial_count(layer) < 3):
+        return False
+    matrix = axis_matrix(layer)
+    return np.allclose(matrix, np.diag(np.diagonal(matrix))) and bool((np.diag(matrix) > 0).all())
 
 
 def axis_matrix(layer: Layer) -> np.ndarray:
@@ -95,9 +120,22 @@ def axis_matrix(layer: Layer) -> np.ndarray:
 
 
 def patient_axes(viewer: ViewerModel) -> FloatArray | None:
-    """``Geometry.direction`` of the volumes shown, None where none of them knows it."""
+    """``Geometry.direction`` of the volume shown, None where it does not know the patient.
+
+    A photograph of a film and an X-ray have axes, but not the patient's.
+    """
     for layer in medical_layers(viewer):
-        direction = layer.metadata.get("direction")
-        if direction is not None:
-            return np.asarray(direction, dtype=float)
+        volume = layer.metadata[METADATA_KEY].get("volume")
+        if isinstance(volume, Volume) and _knows_patient(volume):
+            return volume.geometry.direction
     return None
+
+
+def _knows_patient(volume: Volume) -> bool:
+    assumed = any(finding.code == ORIENTATION_ASSUMED.code for finding in volume.findings)
+    return volume.source.format != "picture" and volume.modality not in PROJECTIONS and not assumed
+
+
+def _spatial_count(layer: Layer) -> int:
+    labels = tuple(layer.axis_labels)
+    return next((n for n in (3, 2) if labels[-n:] == AXIS_LABELS[-n:]), 0)

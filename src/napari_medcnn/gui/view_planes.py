@@ -16,7 +16,7 @@ import numpy.typing as npt
 from napari_medcnn.core.geometry import FloatArray
 
 Orientation: TypeAlias = tuple[str, str, str]
-"""Where the displayed axes grow to on the screen: depth, vertical, horizontal, in napari's words."""
+"""Where displayed axes grow to on the screen: depth, vertical, horizontal, in napari's words."""
 
 COMPOUND_LETTER_COMPONENT = 0.38
 """A turned 3D view names a second direction from this share of it on: the sine of 22.5 degrees."""
@@ -54,7 +54,14 @@ _ORDERS = {Plane.AXIAL: (0, 1, 2), Plane.CORONAL: (1, 0, 2), Plane.SAGITTAL: (2,
 # convention: axial from the feet with Anterior up, coronal from the front and sagittal from the
 # patient's left with Superior up. The others are the same views lying on their side: turned, as
 # the user asked for by transposing, but never mirrored.
-_VERTICAL = {(1, 2): "down", (0, 2): "up", (0, 1): "up", (2, 1): "up", (2, 0): "down", (1, 0): "down"}
+_VERTICAL = {
+    (1, 2): "down",
+    (0, 2): "up",
+    (0, 1): "up",
+    (2, 1): "up",
+    (2, 0): "down",
+    (1, 0): "down",
+}
 
 # Of the axis that is not in the plane; follows from the above and the body's right-handed LPS.
 _DEPTH = ("away", "away", "towards")
@@ -92,7 +99,9 @@ class Edges:
         return {"left": -self.right, "right": self.right, "top": self.up, "bottom": -self.up}
 
 
-def plane_edges(vertical: int, horizontal: int, orientation: Orientation, axes: FloatArray) -> Edges:
+def plane_edges(
+    vertical: int, horizontal: int, orientation: Orientation, axes: FloatArray
+) -> Edges:
     """Edges of a 2D view.
 
     Parameters
@@ -138,7 +147,7 @@ def edges_in_3d(
 
 
 def closest_direction(vector: FloatArray) -> tuple[str, float]:
-    """The letter of R, L, A, P, S, I closest to an LPS direction, and the angle to it in degrees."""
+    """The letter of R, L, A, P, S, I closest to a direction in LPS, and the degrees to it."""
     row = int(np.abs(vector).argmax())
     cosine = min(1.0, float(abs(vector[row]) / np.linalg.norm(vector)))
     return _letter(row, vector[row]), float(np.degrees(np.arccos(cosine)))

@@ -1,7 +1,7 @@
 """Axial, coronal, sagittal and 3D views of a viewer, the right way up and never mirrored.
 
-The commands act on viewers that show volumes in patient space (axes named z, y, x); a viewer with
-anything else is left as it is.
+The commands act on viewers that show volumes of this package; a viewer with anything else is left
+as it is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ from napari.utils.notifications import show_info
 from napari.viewer import Viewer
 
 from napari_medcnn.gui.markers import OrientationMarkers
-from napari_medcnn.gui.view_access import array_axes, camera_of, medical_layers, unwrapped
+from napari_medcnn.gui.view_access import (
+    array_axes,
+    camera_of,
+    medical_layers,
+    spatial_count,
+    unwrapped,
+    viewer_axes,
+)
 from napari_medcnn.gui.view_planes import Plane, after_roll, orientation_of
 
 
@@ -132,7 +139,7 @@ class ViewController:
             return
         before, after = self._order, tuple(viewer.dims.order)
         self._order = after
-        plane = after_roll(before, after)
+        plane = after_roll(before, after) if spatial_count(viewer) == 3 else None
         if plane is not None and plane.order != after and viewer.dims.ndisplay == 2:
             viewer.dims.order = plane.order
         else:
@@ -157,13 +164,12 @@ _controllers: weakref.WeakKeyDictionary[ViewerModel, ViewController] = weakref.W
 
 def _show(viewer: Viewer | ViewerModel, plane: Plane, ndisplay: int) -> None:
     viewer = unwrapped(viewer)
-    if not medical_layers(viewer):
-        show_info("There is no volume with patient axes in this viewer: load one first.")
+    if spatial_count(viewer) < 3:
+        show_info("This viewer shows no volume of several slices: load one first.")
         return
     attach(viewer)
     point = viewer.dims.point
-    lead = viewer.dims.ndim - 3
-    order = (*range(lead), *(lead + axis for axis in plane.order))
+    order = (*range(viewer.dims.ndim - 3), *viewer_axes(viewer, plane.order))
     if viewer.dims.ndisplay != ndisplay:
         viewer.dims.ndisplay = ndisplay
     viewer.dims.order = order

@@ -9,18 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from napari.layers import Image
 
+from napari_medcnn.app.contrast import percentile_range
 from napari_medcnn.core.errors import MedcnnError
-
-AUTO_PERCENTILES = (0.5, 99.5)
-"""Cut off at both ends by the automatic window: single bright voxels (vessels, spikes) must not
-take the contrast of all others."""
-
-AUTO_SAMPLE = 2_000_000
-"""The automatic window looks at about so many voxels; more change it by less than one would see."""
 
 
 @dataclass(frozen=True)
@@ -60,21 +53,13 @@ def presets_for(modality: str) -> tuple[str, ...]:
 def auto_window(array: npt.NDArray[Any]) -> Window:
     """The window from the 0.5th to the 99.5th percentile of the voxels that are not zero.
 
-    Zero is what masked and padded regions hold; where the image holds nothing else, or one value
-    only, the window is one wide around it.
-
     Parameters
     ----------
     array : numpy.ndarray
-        Any shape. Large arrays are sampled on a regular grid.
+        Any shape. Zero is what masked and padded regions hold.
     """
-    step = max(1, round((array.size / AUTO_SAMPLE) ** (1 / max(1, array.ndim))))
-    sample = np.asarray(array[(slice(None, None, step),) * array.ndim])
-    values = sample[np.isfinite(sample) & (sample != 0)]
-    if values.size == 0:
-        return Window(0.0, 1.0)
-    low, high = (float(v) for v in np.percentile(values, AUTO_PERCENTILES))
-    return Window((low + high) / 2, high - low if high > low else 1.0)
+    low, high = percentile_range(array)
+    return Window((low + high) / 2, high - low)
 
 
 def apply_preset(layer: Image, preset: str) -> Window:
