@@ -17,12 +17,22 @@ if TYPE_CHECKING:
         load_model,
         plan,
         read,
+        sample_path,
         segment,
         write,
     )
 
 __version__ = version("napari-medcnn")
-__all__ = ["lesions", "list_models", "load_model", "plan", "read", "segment", "write"]
+__all__ = [
+    "lesions",
+    "list_models",
+    "load_model",
+    "plan",
+    "read",
+    "sample_path",
+    "segment",
+    "write",
+]
 
 
 def __getattr__(name: str) -> Any:

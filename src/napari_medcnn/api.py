@@ -1,0 +1,342 @@
+"""The public Python interface: read, plan, segment, measure, write.
+
+Everything here is also in the ``napari_medcnn`` package itself. The rooms behind it are imported
+when a function is called, because some take seconds.
+
+Examples
+--------
+>>> import napari_medcnn as mc
+>>> (volume,) = mc.read(mc.sample_path("flair_baseline"))
+>>> volume.modality, volume.geometry.orientation
+('MR', 'SPL')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from napari_medcnn.core.events import Event, JobControl
+    from napari_medcnn.core.lesion import LesionTable
+    from napari_medcnn.core.segmentation import Segmentation
+    from napari_medcnn.core.volume import Volume
+    from napari_medcnn.inference.plan import InferencePlan
+    from napari_medcnn.models.spec import ModelSpec
+
+DEFAULT_MODEL = "flair_lesions"
+
+_T = TypeVar("_T")
+
+
+def read(path: str | Path, series: str | None = None) -> list[Volume]:
+    """Read every volume of a file or a folder.
+
+    Parameters
+    ----------
+    path : str or Path
+        A NIfTI, NRRD, MetaImage, PNG, JPEG or DICOM file, or a folder of them.
+    series : str, optional
+        Which one: a DICOM series' UID or number, or the name of a file in the folder.
+
+    Returns
+    -------
+    list of Volume
+        At least one. Arrays are ``(z, y, x)`` and grow to Superior, Posterior, Left;
+        ``geometry`` gives LPS millimetres, ``findings`` what was noticed.
+
+    Raises
+    ------
+    ReadError
+        When nothing can be read, with the reason.
+
+    Examples
+    --------
+    >>> import napari_medcnn as mc
+    >>> (volume,) = mc.read(mc.sample_path("ct_nodules"))
+    >>> volume.array.shape == volume.geometry.shape
+    True
+    """
+    from napari_medcnn.io.read import read as read_volumes
+
+    return read_volumes(path, series)
+
+
+def list_models() -> list[ModelSpec]:
+    """The models at hand: those that ship and those in the user's folder.
+
+    Examples
+    --------
+    >>> import napari_medcnn as mc
+    >>> "flair_lesions" in [model.id for model in mc.list_models()]
+    True
+    """
+    from napari_medcnn.models.registry import list_models as list_them
+
+    return list_them()
+
+
+def load_model(name_or_path: str | Path) -> ModelSpec:
+    """What a model is and where it lies; its weights are loaded when it runs.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A model's id, or the folder of a MONAI Bundle.
+
+    Raises
+    ------
+    ModelError
+        When there is no such model, or its folder is incomplete or unsafe.
+
+    Examples
+    --------
+    >>> import napari_medcnn as mc
+    >>> [label.name for label in mc.load_model("flair_lesions").labels]
+    ['lesion']
+    """
+    from napari_medcnn.models.registry import find_model
+
+    return find_model(name_or_path)
+
+
+def plan(
+    volume: Volume | Sequence[Volume],
+    model: str | Path | ModelSpec = DEFAULT_MODEL,
+    *,
+    device: str = "auto",
+) -> InferencePlan:
+    """How a model would run on an image: grid, windows, memory, warnings. Nothing is run.
+
+    Parameters
+    ----------
+    volume : Volume or sequence of Volume
+        The image; for a model of several channels one volume each.
+    model : str, Path or ModelSpec
+        As for :func:`load_model`.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+
+    Raises
+    ------
+    InputMismatch
+        When the image does not fit the model.
+
+    Examples
+    --------
+    >>> import napari_medcnn as mc
+    >>> (volume,) = mc.read(mc.sample_path("flair_baseline"))
+    >>> mc.plan(volume, "flair_lesions").windows > 0
+    True
+    """
+    from napari_medcnn.inference.plan import facts_of, resolve
+
+    return resolve(_spec(model), facts_of(volume), device)
+
+
+def segment(
+    volume: Volume | Sequence[Volume],
+    model: str | Path | ModelSpec = DEFAULT_MODEL,
+    *,
+    on_event: Callable[[Event], None] | None = None,
+    control: JobControl | None = None,
+    device: str = "auto",
+    threshold: float | None = None,
+    accept_findings: bool = False,
+    threads: int | None = None,
+) -> Segmentation:
+    """Segment an image; returns when it is done.
+
+    Parameters
+    ----------
+    volume : Volume or sequence of Volume
+        The image; for a model of several channels one volume each, in the model's order.
+    model : str, Path or ModelSpec
+        As for :func:`load_model`.
+    on_event : callable, optional
+        Called with every event: progress, messages, fallbacks.
+    control : JobControl, optional
+        Cancels, pauses and resumes from another thread.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+    threshold : float, optional
+        Probability from which a voxel is foreground, in place of the model's own.
+    accept_findings : bool
+        Go on although the reader found something that forbids measuring.
+    threads : int, optional
+        Of torch on the CPU; all cores by default.
+
+    Returns
+    -------
+    Segmentation
+        On the image's own grid.
+
+    Raises
+    ------
+    InputMismatch
+        When the image does not fit the model.
+    ModelError
+        When the model cannot be loaded.
+    Cancelled
+        When `control` was cancelled.
+
+    Examples
+    --------
+    >>> import napari_medcnn as mc
+    >>> (volume,) = mc.read(mc.sample_path("flair_baseline"))
+    >>> segmentation = mc.segment(volume, "flair_lesions", threads=1)
+    >>> segmentation.geometry == volume.geometry
+    True
+    """
+    from napari_medcnn.core.events import run_to_end
+    from napari_medcnn.core.segmentation import Segmentation
+    from napari_medcnn.inference.segment import segment as segment_job
+
+    job = segment_job(
+        volume,
+        _spec(model),
+        control,
+        device=device,
+        threshold=threshold,
+        accept_findings=accept_findings,
+        threads=threads,
+    )
+    return run_to_end(job, Segmentation, on_event)
+
+
+def lesions(
+    segmentation: Segmentation,
+    volume: Volume,
+    *,
+    min_volume_mm3: float = 0.0,
+    accept_findings: bool = False,
+) -> LesionTable:
+    """Every connected component (26 neighbours) of every label, located and measured.
+
+    Parameters
+    ----------
+    segmentation : Segmentation
+        A model's or a person's.
+    volume : Volume
+        What it was made from.
+    min_volume_mm3 : float
+        Smaller components are left out and counted.
+    accept_findings : bool
+        Measure although the reader found something that forbids it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import napari_medcnn as mc
+    >>> from napari_medcnn.core.geometry import Geometry
+    >>> from napari_medcnn.core.segmentation import Label, Segmentation
+    >>> from napari_medcnn.core.volume import Volume
+    >>> grid = Geometry.from_spacing((10, 20, 20), (3.0, 1.0, 1.0))
+    >>> volume = Volume(np.zeros(grid.shape), grid)
+    >>> drawn = np.zeros(grid.shape, np.uint8)
+    >>> drawn[4:6, 5:9, 5:9] = 1
+    >>> table = mc.lesions(Segmentation(drawn, grid, (Label(1, "lesion"),), volume.id), volume)
+    >>> table.lesions[0].volume_mm3.value
+    96.0
+    """
+    from napari_medcnn.imaging.lesions import find_lesions
+
+    return find_lesions(
+        segmentation, volume, min_volume_mm3=min_volume_mm3, accept_blocking=accept_findings
+    )
+
+
+def write(
+    result: Volume | Segmentation | LesionTable,
+    path: str | Path,
+    *,
+    volume: Volume | None = None,
+    segmentation: Segmentation | None = None,
+) -> Path:
+    """Write an image, a label map or a table of lesions, atomically; the suffix is the format.
+
+    Parameters
+    ----------
+    result : Volume, Segmentation or LesionTable
+        Images go to ``.nii``, ``.nii.gz``, ``.nrrd``, ``.mha``; label maps also to
+        ``.seg.nrrd``; tables to ``.csv`` or ``.json``. Images and label maps are written on the
+        exact grid of the file that the image came from.
+    path : str or Path
+        The file.
+    volume : Volume, optional
+        The image that `result` belongs to; needed for a label map and for ``.json``.
+    segmentation : Segmentation, optional
+        The label map that a table belongs to; needed for ``.json``.
+
+    Returns
+    -------
+    Path
+        The file that was written.
+
+    Raises
+    ------
+    WriteError
+        When the suffix is unknown, something needed is not given, or the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import napari_medcnn as mc
+    >>> (volume,) = mc.read(mc.sample_path("ct_nodules"))
+    >>> mc.write(volume, Path(tempfile.mkdtemp()) / "copy.nrrd").name
+    'copy.nrrd'
+    """
+    from napari_medcnn.core.lesion import LesionTable
+    from napari_medcnn.core.volume import Volume
+    from napari_medcnn.io.write import write_segmentation, write_volume
+
+    if isinstance(result, Volume):
+        return write_volume(result, path)
+    if isinstance(result, LesionTable):
+        return _write_table(result, Path(path), volume, segmentation)
+    return write_segmentation(result, _given(volume, "volume", path), path)
+
+
+def sample_path(key: str) -> Path:
+    """The file of a sample image: ``flair_baseline``, ``flair_followup`` or ``ct_nodules``.
+
+    Raises
+    ------
+    MedcnnError
+        When there is no such sample.
+    """
+    from napari_medcnn.app.samples import sample_path as path_of
+
+    return path_of(key)
+
+
+def _write_table(
+    table: LesionTable, path: Path, volume: Volume | None, segmentation: Segmentation | None
+) -> Path:
+    from napari_medcnn.core.errors import WriteError
+    from napari_medcnn.report.tables import write_lesions_csv, write_lesions_json
+
+    match path.suffix.lower():
+        case ".csv":
+            write_lesions_csv(table, path)
+        case ".json":
+            volume = _given(volume, "volume", path)
+            segmentation = _given(segmentation, "segmentation", path)
+            write_lesions_json(table, path, volume=volume, segmentation=segmentation)
+        case _:
+            raise WriteError("lesions are written as .csv or .json", source=path)
+    return path
+
+
+def _given(value: _T | None, name: str, path: str | Path) -> _T:
+    if value is None:
+        from napari_medcnn.core.errors import WriteError
+
+        raise WriteError(f"to write this, give its {name} too", source=path)
+    return value
+
+
+def _spec(model: str | Path | ModelSpec) -> ModelSpec:
+    return load_model(model) if isinstance(model, (str, Path)) else model
