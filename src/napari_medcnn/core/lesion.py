@@ -168,6 +168,8 @@ class LesionTable:
         Smaller components were left out.
     dropped_count : int
         How many were.
+    last_id : int
+        The highest id ever given in this segmentation: a deleted lesion's id is not used again.
     """
 
     lesions: tuple[Lesion, ...]
@@ -175,6 +177,7 @@ class LesionTable:
     volume_id: str
     min_volume_mm3: float = 0.0
     dropped_count: int = 0
+    last_id: int = 0
 
     def by_id(self, lesion_id: int) -> Lesion:
         """The lesion of an id.
