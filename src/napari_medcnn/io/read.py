@@ -60,6 +60,8 @@ def read(path: str | Path, series: str | None = None) -> list[Volume]:
         raise ReadError("does not exist", source=path, hint="check the path")
     if path.is_dir():
         volumes = _read_folder(path, series)
+    elif not path.is_file():
+        raise ReadError("is no regular file", source=path)
     elif path.name.upper() == "DICOMDIR":
         volumes = _read_folder(path.parent, series)
     else:
@@ -180,9 +182,10 @@ def _is_chosen(volume: Volume, series: str) -> bool:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Every file below a folder in a stable order; hidden ones and links out of it are left out."""
+    """Every regular file below a folder in a stable order, without the hidden ones."""
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith("."):
-                yield Path(parent) / name
+            file = Path(parent) / name
+            if not name.startswith(".") and file.is_file():
+                yield file

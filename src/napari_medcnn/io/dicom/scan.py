@@ -49,6 +49,9 @@ class Scan:
 def looks_like_dicom(path: Path) -> bool:
     """Whether the first bytes are DICOM's, with or without a preamble; False if unreadable."""
     try:
+        # Opening a pipe or a device may wait forever.
+        if not path.is_file():
+            return False
         with path.open("rb") as stream:
             start = stream.read(_PREAMBLE)
     except OSError:
