@@ -1,0 +1,101 @@
+"""The Python interface does what its examples say."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+import napari_medcnn as mc
+from napari_medcnn import api
+from napari_medcnn.app.samples import FOLDERS
+from napari_medcnn.core.errors import WriteError
+from napari_medcnn.core.geometry import Geometry
+from napari_medcnn.core.segmentation import Label, Segmentation
+from napari_medcnn.core.volume import Volume
+from tests.bundle_factory import make_bundle
+
+EXAMPLES = [
+    test for test in doctest.DocTestFinder(recurse=True).find(api, "napari_medcnn") if test.examples
+]
+SLOW = {"napari_medcnn.segment"}
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(e, id=e.name, marks=[pytest.mark.slow] if e.name in SLOW else [])
+        for e in EXAMPLES
+    ],
+)
+def test_every_example_runs(example: doctest.DocTest) -> None:
+    told: list[str] = []
+    outcome = doctest.DocTestRunner(verbose=False).run(example, out=told.append)
+    assert outcome.failed == 0, "".join(told)
+
+
+def test_every_public_name_has_an_example_or_needs_none() -> None:
+    named = {e.name.rpartition(".")[2] for e in EXAMPLES}
+    assert set(mc.__all__) - named == {"sample_path"}
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import sys, napari_medcnn; print(len({'torch', 'numpy', 'napari'} & set(sys.modules)))"
+    outcome = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert outcome.stdout.strip() == "0"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nothing"):
+        mc.nothing  # noqa: B018
+    assert set(mc.__all__) <= set(dir(mc))
+
+
+def scan() -> Volume:
+    array = np.zeros((12, 20, 24), np.float32)
+    array[4:8, 6:12, 10:16] = 100
+    return Volume(array, Geometry.from_spacing(array.shape, (3.0, 1.5, 1.0)), modality="MR")
+
+
+def test_from_an_image_to_measured_lesions(tmp_path: Path) -> None:
+    image = sitk.GetImageFromArray(scan().array)
+    image.SetSpacing((1.0, 1.5, 3.0))
+    sitk.WriteImage(image, str(tmp_path / "scan.nii.gz"))
+    (volume,) = mc.read(tmp_path / "scan.nii.gz")
+    model = mc.load_model(make_bundle(tmp_path / "bright"))
+    assert mc.plan(volume, model).windows > 0
+    events = []
+    segmentation = mc.segment(volume, model, on_event=events.append, device="cpu", threads=1)
+    assert len(events) > 2
+    table = mc.lesions(segmentation, volume)
+    assert len(table.lesions) == 1
+    written = [
+        mc.write(segmentation, tmp_path / "labels.seg.nrrd", volume=volume),
+        mc.write(table, tmp_path / "lesions.csv"),
+        mc.write(table, tmp_path / "lesions.json", volume=volume, segmentation=segmentation),
+        mc.write(volume, tmp_path / "copy.nii.gz"),
+    ]
+    assert all(path.stat().st_size > 0 for path in written)
+
+
+def test_writing_says_what_it_needs(tmp_path: Path) -> None:
+    volume = scan()
+    drawn = (volume.array > 50).astype(np.uint8)
+    segmentation = Segmentation(drawn, volume.geometry, (Label(1, "a"),), volume.id)
+    table = mc.lesions(segmentation, volume)
+    with pytest.raises(WriteError, match="volume"):
+        mc.write(segmentation, tmp_path / "labels.nii.gz")
+    with pytest.raises(WriteError, match=r"\.csv or \.json"):
+        mc.write(table, tmp_path / "lesions.xlsx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_samples_are_looked_for_in_the_package_first() -> None:
+    assert FOLDERS[0].parent.name == "napari_medcnn"
