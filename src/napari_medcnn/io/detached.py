@@ -6,6 +6,7 @@ files in the header's own folder are accepted.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from napari_medcnn.core.errors import ReadError
@@ -34,6 +35,7 @@ def nrrd_header(path: Path) -> dict[str, str]:
         separator = ":=" if ":=" in line else ":"
         name, found, value = line.partition(separator)
         if found:
+            value = _unescaped(value) if separator == ":=" else value
             fields[name.strip().lower()] = value.strip()
         if name.strip().lower() in ("data file", "datafile") and value.strip() == "LIST":
             break
@@ -95,6 +97,11 @@ def _beside(path: Path, named: str) -> Path:
     if not data.is_file():
         raise ReadError(f"its data file {named!r} is missing", source=path)
     return data
+
+
+def _unescaped(value: str) -> str:
+    r"""A key's value as it was meant: ``\\`` is a backslash, ``\n`` a new line."""
+    return re.sub(r"\\(.)", lambda match: {"n": "\n"}.get(match[1], match[1]), value)
 
 
 def _text_lines(path: Path) -> list[str]:

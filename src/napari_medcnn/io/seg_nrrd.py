@@ -150,4 +150,6 @@ def _extent(mask: npt.NDArray[np.bool_]) -> str:
 
 
 def _one_line(name: str) -> str:
-    return " ".join(name.split()) or "segment"
+    # A NRRD header is lines of text: control characters would break it.
+    printable = "".join(character if character.isprintable() else " " for character in name)
+    return " ".join(printable.split()) or "segment"

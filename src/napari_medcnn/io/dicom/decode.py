@@ -73,13 +73,20 @@ def _stored_pixels(
 
 def _file_pixels(path: Path, header: FrameHeader) -> npt.NDArray[Any]:
     """Stored values ``(frame, y, x)`` or ``(frame, y, x, channel)`` of one file."""
-    from pydicom.pixels.utils import pixel_array
+    import pydicom
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     try:
         with warnings.catch_warnings():
             # pydicom warns of padding and excess bytes; missing ones are errors.
             warnings.simplefilter("ignore")
-            pixels = pixel_array(path)
+            dataset = pydicom.dcmread(path, force=True)
+            if "TransferSyntaxUID" not in dataset.file_meta:
+                # A file without a meta header is little endian; which of two, reading has shown.
+                implicit = dataset.original_encoding[0]
+                syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+                dataset.file_meta.TransferSyntaxUID = syntax
+            pixels = dataset.pixel_array
     except (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError,
             RuntimeError, NotImplementedError, MemoryError) as error:  # fmt: skip
         raise ReadError(
