@@ -141,7 +141,7 @@ def _circles(layer: Points, plane: Plane, point: Sequence[float]) -> list[Mark]:
         world = np.asarray(layer.data_to_world(tuple(layer.data[row])))[-3:]
         radius = float(layer.size[row]) * float(scale.mean()) / 2
         distance = abs(float(world[plane.sliced]) - at)
-        if layer.out_of_slice_display:
+        if str(layer.projection_mode).startswith("rescale"):
             # A point stands for a ball: farther from its centre the plane cuts a smaller circle.
             radius = float(np.sqrt(max(0.0, radius**2 - distance**2)))
         elif distance > half_slice:
