@@ -34,6 +34,8 @@ def ellipsoid(
 ) -> Phantom:
     """In random place and orientation; a voxel counts when it is fuller than `threshold`.
 
+    With one sample a voxel counts when its centre is inside: the mean volume is then exact.
+
     True axial diameters are those of the central section, the largest of all parallel ones.
     """
     turn = Rotation.random(rng=rng).as_matrix()

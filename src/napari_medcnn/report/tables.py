@@ -1,0 +1,211 @@
+"""Lesions as flat records, CSV and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from napari_medcnn.core.atomic import replacing, write_json
+from napari_medcnn.core.geometry import Geometry
+from napari_medcnn.core.lesion import Lesion, LesionTable, Measurement, Verdict, missing
+from napari_medcnn.core.segmentation import Segmentation
+from napari_medcnn.core.volume import Volume
+from napari_medcnn.report.notice import RESEARCH_USE_NOTICE
+
+SCHEMA = "napari-medcnn lesions"
+SCHEMA_VERSION = 1
+
+CONVENTIONS = {
+    "points": "LPS mm (x, y, z): x to the patient's left, y to posterior, z to superior",
+    "indices": "(z, y, x) of the grid under geometry; boxes are half-open",
+    "error": "half-width of the interval that holds the true value in about 95 % of cases, from "
+    "voxel size and partial volume alone",
+    "long_axis": "longest diameter in any one axial slice (RECIST)",
+    "short_axis": "longest diameter perpendicular to the long axis in the same slice",
+}
+
+NO_LESION = "there is no lesion"
+
+COLUMNS = (
+    "id", "label", "label_name", "voxel_count",
+    "volume_mm3", "volume_mm3_error", "volume_ml", "volume_ml_error",
+    "centroid_lps_x_mm", "centroid_lps_y_mm", "centroid_lps_z_mm",
+    "centroid_z", "centroid_y", "centroid_x",
+    "bbox_z_start", "bbox_z_stop", "bbox_y_start", "bbox_y_stop", "bbox_x_start", "bbox_x_stop",
+    "long_axis_mm", "long_axis_mm_error", "short_axis_mm", "short_axis_mm_error",
+    "max_diameter_3d_mm", "max_diameter_3d_mm_error",
+    "mean", "sd", "minimum", "maximum", "intensity_unit", "mean_probability",
+    "touches_border", "origin", "verdict", "note", "reasons",
+)  # fmt: skip
+"""Every column of a record, in order."""
+
+
+def lesion_records(table: LesionTable) -> list[dict[str, Any]]:
+    """One flat dict a lesion, in the order of :data:`COLUMNS`; None where a value is missing.
+
+    Units are in the names; intensities are in ``intensity_unit``, which is empty for arbitrary
+    units. ``reasons`` tells for every missing figure why: ``"volume_mm3: …; mean: …"``. Indices are
+    of the volume's array; those of centroids are fractions of voxels.
+    """
+    return [_record(lesion) for lesion in table.lesions]
+
+
+def write_lesions_csv(table: LesionTable, path: str | Path) -> None:
+    """Write :func:`lesion_records` as UTF-8 CSV; missing values are empty cells.
+
+    Raises
+    ------
+    WriteError
+        When `path` cannot be written.
+    """
+    frame = pd.DataFrame(lesion_records(table), columns=list(COLUMNS))
+    with replacing(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def write_lesions_json(
+    table: LesionTable, path: str | Path, *, volume: Volume, segmentation: Segmentation
+) -> None:
+    """Write lesions with their measurements, the image's grid and totals; no patient identity.
+
+    Raises
+    ------
+    WriteError
+        When `path` cannot be written.
+    """
+    model = segmentation.model
+    content = {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "notice": RESEARCH_USE_NOTICE,
+        "conventions": CONVENTIONS,
+        "image": {
+            "name": volume.name,
+            "modality": volume.modality,
+            "unit": volume.unit,
+            "spacing_known": volume.spacing_known,
+            "resampled": volume.resampled,
+            "geometry": _geometry(volume.geometry),
+            "findings": [finding.to_json() for finding in volume.findings],
+        },
+        "labels": [
+            {"value": label.value, "name": label.name, "colour": list(label.colour)}
+            for label in segmentation.labels
+        ],
+        "model": None
+        if model is None
+        else {"id": model.id, "version": model.version, "weights_sha256": model.weights_sha256},
+        "min_volume_mm3": table.min_volume_mm3,
+        "dropped_count": table.dropped_count,
+        "totals": totals(table),
+        "lesions": [_full_record(lesion) for lesion in table.lesions],
+    }
+    write_json(path, content)
+
+
+def totals(table: LesionTable) -> list[dict[str, Any]]:
+    """Count and total volume of each label that occurs, rejected lesions left out.
+
+    The errors of a sum add linearly: where the boundary is counted is common to all lesions.
+    """
+    labels = sorted({(lesion.label, lesion.label_name) for lesion in table.lesions})
+    return [_total(value, name, table.lesions) for value, name in labels]
+
+
+def _total(value: int, name: str, lesions: Sequence[Lesion]) -> dict[str, Any]:
+    of_label = [lesion for lesion in lesions if lesion.label == value]
+    counted = [lesion for lesion in of_label if lesion.review.verdict is not Verdict.REJECTED]
+    return {
+        "label": value,
+        "label_name": name,
+        "lesion_count": len(counted),
+        "rejected_count": len(of_label) - len(counted),
+        "volume_mm3": _sum([lesion.volume_mm3 for lesion in counted]).to_json(),
+    }
+
+
+def _sum(volumes: Sequence[Measurement]) -> Measurement:
+    if not volumes:
+        return missing(NO_LESION, "mm3")
+    unknown = next((v for v in volumes if v.value is None), None)
+    if unknown is not None:
+        return unknown
+    error = sum(v.error for v in volumes if v.error is not None)
+    return Measurement(sum(v.value for v in volumes if v.value is not None), "mm3", error)
+
+
+def _measurements(lesion: Lesion) -> dict[str, Measurement]:
+    return {
+        "volume_mm3": lesion.volume_mm3,
+        "volume_ml": lesion.volume_ml,
+        "long_axis_mm": lesion.long_axis_mm,
+        "short_axis_mm": lesion.short_axis_mm,
+        "max_diameter_3d_mm": lesion.max_diameter_3d_mm,
+        "mean": lesion.mean,
+        "sd": lesion.sd,
+        "minimum": lesion.minimum,
+        "maximum": lesion.maximum,
+        "mean_probability": lesion.mean_probability,
+    }
+
+
+def _record(lesion: Lesion) -> dict[str, Any]:
+    measurements = _measurements(lesion)
+    x, y, z = lesion.centroid_lps_mm or (None, None, None)
+    record: dict[str, Any] = {
+        "id": lesion.id,
+        "label": lesion.label,
+        "label_name": lesion.label_name,
+        "voxel_count": lesion.voxel_count,
+        "centroid_lps_x_mm": x,
+        "centroid_lps_y_mm": y,
+        "centroid_lps_z_mm": z,
+        "intensity_unit": lesion.mean.unit,
+        "touches_border": lesion.touches_border,
+        "origin": lesion.origin.value,
+        "verdict": lesion.review.verdict.value,
+        "note": lesion.review.note,
+        "reasons": "; ".join(f"{k}: {m.reason}" for k, m in measurements.items() if m.reason),
+    }
+    for axis, name in enumerate("zyx"):
+        record[f"centroid_{name}"] = lesion.centroid_index[axis]
+        record[f"bbox_{name}_start"] = lesion.bbox_start[axis]
+        record[f"bbox_{name}_stop"] = lesion.bbox_stop[axis]
+    for name, measurement in measurements.items():
+        record[name] = measurement.value
+        record[f"{name}_error"] = measurement.error
+    return {column: record[column] for column in COLUMNS}
+
+
+def _full_record(lesion: Lesion) -> dict[str, Any]:
+    return {
+        "id": lesion.id,
+        "label": lesion.label,
+        "label_name": lesion.label_name,
+        "voxel_count": lesion.voxel_count,
+        "centroid_lps_mm": lesion.centroid_lps_mm,
+        "centroid_index": lesion.centroid_index,
+        "anchor_index": lesion.anchor_index,
+        "bbox_start": lesion.bbox_start,
+        "bbox_stop": lesion.bbox_stop,
+        **{name: m.to_json() for name, m in _measurements(lesion).items()},
+        "long_axis_lps_mm": lesion.long_axis_lps_mm,
+        "short_axis_lps_mm": lesion.short_axis_lps_mm,
+        "touches_border": lesion.touches_border,
+        "origin": lesion.origin.value,
+        "verdict": lesion.review.verdict.value,
+        "note": lesion.review.note,
+    }
+
+
+def _geometry(geometry: Geometry) -> dict[str, Any]:
+    return {
+        "shape": list(geometry.shape),
+        "spacing_mm": list(geometry.spacing),
+        "orientation": geometry.orientation,
+        "index_to_lps": np.asarray(geometry.affine).tolist(),
+    }
