@@ -37,7 +37,7 @@ def narrowed(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def rescaled(stored: npt.NDArray[Any], slope: float, intercept: float) -> npt.NDArray[Any]:
     """``stored * slope + intercept`` as int16 where that is exact, else float32.
 
-    Computed in 64 bits, so that neither unsigned types wrap nor small slopes vanish.
+    Unsigned types do not wrap, and small slopes do not vanish.
     """
     if slope == 1 and intercept == 0:
         return narrowed(stored)
@@ -45,7 +45,13 @@ def rescaled(stored: npt.NDArray[Any], slope: float, intercept: float) -> npt.ND
     if stored.dtype.kind in "iub" and float(slope).is_integer() and float(intercept).is_integer():
         ends = [int(end) * int(slope) + int(intercept) for end in (stored.min(), stored.max())]
         if fits_int16(min(ends), max(ends)):
-            return (stored.astype(np.int64) * int(slope) + int(intercept)).astype(np.int16)
+            # Arithmetic modulo 2**16 is exact here, because every result is an int16.
+            factor, offset = (np.int64(int(v)).astype(np.int16) for v in (slope, intercept))
+            values = stored.astype(np.int16)
+            if slope != 1:
+                values *= factor
+            values += offset
+            return values
     return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
 
 

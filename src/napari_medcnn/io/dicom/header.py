@@ -107,10 +107,12 @@ class _Lookup:
 
     def __init__(self, places: list[Dataset]) -> None:
         self._places = places
+        # A classic file has no functional groups to look into.
+        self._has_groups = len(places) > 1
 
     def __call__(self, keyword: str, sequence: str = "") -> Any:
         for place in self._places:
-            inside = _first(place, sequence) if sequence else []
+            inside = _first(place, sequence) if sequence and self._has_groups else []
             for dataset in (*inside, place):
                 value = dataset.get(keyword)
                 if value is not None and str(value) != "":
