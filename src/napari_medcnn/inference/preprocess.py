@@ -149,8 +149,14 @@ def _cover(reference: Geometry, other: Geometry) -> float:
 
 
 def file_order(volume: Volume) -> Geometry:
-    """The volume's grid in the axis order of its file, as MONAI's own loader would see it."""
-    return volume.geometry.reordered(volume.source.axes.inverse())
+    """The volume's grid in the axis order of its file, as MONAI's own loader would see it.
+
+    The file's own numbers where they still hold: on oblique grids MONAI's choice of a grid hangs on
+    the last digits of the affine, and may lie half a voxel elsewhere after any rounding.
+    """
+    grid = volume.geometry.reordered(volume.source.axes.inverse())
+    stored = volume.source.geometry
+    return stored if stored is not None and stored.is_close(grid) else grid
 
 
 def _meta_tensor(array: npt.NDArray[np.float32], volume: Volume) -> Any:
