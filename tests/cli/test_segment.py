@@ -88,7 +88,8 @@ def _bad_input(kind: str, tmp_path: Path, scan: Path) -> Path:
     if kind == "not-an-image":
         path.write_bytes(b"hello")
     elif kind == "truncated":
-        path.write_bytes(scan.read_bytes()[:200])
+        content = scan.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
     elif kind == "empty-folder":
         path = tmp_path / "empty"
         path.mkdir()
