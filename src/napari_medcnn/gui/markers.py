@@ -124,10 +124,8 @@ def oblique_note(axes: FloatArray) -> str:
     """What to tell about a volume that was not taken along the patient's axes; empty if it was."""
     if 1 - abs(axes).max(axis=0).min() <= OBLIQUE_TOLERANCE**2 / 2:
         return ""
-    return (
-        f"Oblique: shown along the image's axes, up to {obliqueness(axes):.1f}° off the patient's\n"
-        "Letters name the closest direction"
-    )
+    # In short lines: the letter in the middle of the top edge must stay free.
+    return f"Oblique volume:\nimage axes up to {obliqueness(axes):.1f}°\noff the patient's"
 
 
 def _write(viewer: ViewerModel, letters: dict[str, str], note: str) -> None:
