@@ -174,11 +174,12 @@ def _combined(
     total: int,
 ) -> Generator[Event, None, tuple[npt.NDArray[Any], Floats]]:
     """Labels of overlapping classes by the bundle's own function, slice by slice."""
-    probabilities = []
+    probabilities, thresholded = [], []
     for channel, array in enumerate(classes):
+        thresholded.append((array >= threshold).astype(np.uint8))
         probabilities.append(array.astype(np.float16))
         yield Progress(STAGE, channel + 1, total)
-    present = np.stack([p >= threshold for p in probabilities]).astype(np.uint8)
+    present = np.stack(thresholded)
     labels = np.empty(probabilities[0].shape, dtype=np.uint8)
     for k, plane in enumerate(labels):
         made = combine(present[:, k : k + 1])

@@ -107,7 +107,7 @@ def _parsed(file: Path) -> dict[str, Any]:
         if file.suffix == ".json":
             content = json.loads(text)
         else:
-            import yaml  # type: ignore[import-untyped]
+            import yaml
 
             try:
                 content = yaml.safe_load(text)
