@@ -57,6 +57,7 @@ class JobRunner(QObject):
         super().__init__(parent)
         self._control: JobControl | None = None
         self._title = ""
+        self._last: Done | Failed | None = None
 
     @property
     def is_running(self) -> bool:
@@ -103,7 +104,7 @@ class JobRunner(QObject):
         )
         worker.control = control
         worker.yielded.connect(self._on_event)
-        worker.aborted.connect(self._on_aborted)
+        worker.finished.connect(self._on_worker_finished)
         self._control, self._title = control, title
         # The runner dies with its widget; the job must not outlive it.
         self.destroyed.connect(control.cancel)
@@ -126,27 +127,29 @@ class JobRunner(QObject):
 
     @Slot(object)
     def _on_event(self, event: Event) -> None:
-        if not isinstance(event, Done | Failed):
-            self.event.emit(event)
-            return
-        self._reset()
-        if isinstance(event, Done):
-            self.done.emit(event.result)
+        if isinstance(event, Done | Failed):
+            self._last = event
         else:
-            self.failed.emit(event)
-        self.finished.emit()
+            self.event.emit(event)
 
     @Slot()
-    def _on_aborted(self) -> None:
-        """napari stopped the worker, which it does when its window closes."""
-        if self._control is not None:
-            self._reset()
-            self.finished.emit()
+    def _on_worker_finished(self) -> None:
+        """Tell how the job ended; only now, when the worker has put back the warning filters.
 
-    def _reset(self) -> None:
-        if self._control is not None:
-            self.destroyed.disconnect(self._control.cancel)
+        They are the whole process's: who acts on a result while the worker still puts them back
+        gets warnings that were filtered out. Without a last event, napari stopped the worker, which
+        it does when its window closes.
+        """
+        if self._control is None:
+            return
+        last, self._last = self._last, None
+        self.destroyed.disconnect(self._control.cancel)
         self._control, self._title = None, ""
+        if isinstance(last, Done):
+            self.done.emit(last.result)
+        elif last is not None:
+            self.failed.emit(last)
+        self.finished.emit()
 
 
 def job_of(function: Callable[..., Any], *args: Any, **kwargs: Any) -> JobFactory:
@@ -207,6 +210,8 @@ def _guarded(make_job: JobFactory, control: JobControl) -> Generator[Event, None
         yield Failed("RuntimeError", "the job ended without a result")
     except Cancelled as cancelled:
         yield Failed("Cancelled", str(cancelled), cancelled=True)
+    except MedcnnError as error:
+        yield Failed(type(error).__name__, str(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - see the module's docstring
         yield Failed(type(error).__name__, _in_words(error), traceback.format_exc())
 
@@ -225,8 +230,6 @@ def _thinned(events: Iterator[Event]) -> Iterator[Event]:
 
 
 def _in_words(error: BaseException) -> str:
-    if isinstance(error, MedcnnError):
-        return str(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return (
             "there is not enough memory (close other images, or choose another device or "

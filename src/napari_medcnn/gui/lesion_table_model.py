@@ -1,0 +1,164 @@
+"""The lesion table for Qt: a model of one table's lesions, and a filter over it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QObject,
+    QSortFilterProxyModel,
+    Qt,
+    Signal,
+)
+from qtpy.QtGui import QFont
+
+from napari_medcnn.core.lesion import Lesion, LesionTable, Review, Verdict
+from napari_medcnn.gui.lesion_columns import COLUMNS
+
+SORT_ROLE = Qt.ItemDataRole.UserRole
+LESION_ROLE = Qt.ItemDataRole.UserRole + 1
+_NO_PARENT = QModelIndex()
+
+
+class LesionTableModel(QAbstractTableModel):
+    """Rows are the lesions of one table, in its order.
+
+    Attributes
+    ----------
+    note_written : Signal
+        The id of a lesion and the note that the reader typed into its cell.
+    """
+
+    note_written = Signal(int, str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._lesions: tuple[Lesion, ...] = ()
+
+    @property
+    def lesions(self) -> tuple[Lesion, ...]:
+        """What is shown."""
+        return self._lesions
+
+    def show_table(self, table: LesionTable | None) -> None:
+        """Show the lesions of a table.
+
+        Where only reviews changed, the rows stay and so does what is selected.
+        """
+        lesions = () if table is None else table.lesions
+        if [le.id for le in lesions] == [le.id for le in self._lesions] and lesions:
+            self._lesions = lesions
+            last = self.index(len(lesions) - 1, len(COLUMNS) - 1)
+            self.dataChanged.emit(self.index(0, 0), last)
+            return
+        self.beginResetModel()
+        self._lesions = lesions
+        self.endResetModel()
+
+    def column_index(self, key: str) -> int:
+        """The position of a column."""
+        return [column.key for column in COLUMNS].index(key)
+
+    def rowCount(self, parent: QModelIndex = _NO_PARENT) -> int:  # noqa: N802, D102 - Qt's name
+        return 0 if parent.isValid() else len(self._lesions)
+
+    def columnCount(self, parent: QModelIndex = _NO_PARENT) -> int:  # noqa: N802, D102 - Qt's name
+        return 0 if parent.isValid() else len(COLUMNS)
+
+    def data(  # noqa: D102 - Qt's
+        self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
+        if not index.isValid():
+            return None
+        lesion, column = self._lesions[index.row()], COLUMNS[index.column()]
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
+            return column.text(lesion)
+        if role == SORT_ROLE:
+            return column.sort(lesion)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return column.tip(lesion)
+        if role == LESION_ROLE:
+            return lesion
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            horizontal = (
+                Qt.AlignmentFlag.AlignRight if column.numeric else Qt.AlignmentFlag.AlignLeft
+            )
+            return horizontal | Qt.AlignmentFlag.AlignVCenter
+        return self._font(lesion, role)
+
+    def flags(self, index: QModelIndex) -> Qt.ItemFlag:  # noqa: D102 - Qt's
+        flags = super().flags(index)
+        if index.isValid() and COLUMNS[index.column()].key == "note":
+            flags |= Qt.ItemFlag.ItemIsEditable
+        return flags
+
+    def setData(  # noqa: N802, D102 - Qt's name
+        self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole
+    ) -> bool:
+        if role != Qt.ItemDataRole.EditRole or not index.isValid():
+            return False
+        self.note_written.emit(self._lesions[index.row()].id, str(value).strip())
+        return True
+
+    def headerData(  # noqa: N802, D102 - Qt's name
+        self,
+        section: int,
+        orientation: Qt.Orientation,
+        role: int = Qt.ItemDataRole.DisplayRole,
+    ) -> Any:
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return COLUMNS[section].title
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return COLUMNS[section].explanation
+        return None
+
+    def _font(self, lesion: Lesion, role: int) -> Any:
+        """Rejected lesions are struck out, so that the verdict shows without colour."""
+        if role != Qt.ItemDataRole.FontRole or lesion.review.verdict is not Verdict.REJECTED:
+            return None
+        font = QFont()
+        font.setStrikeOut(True)
+        return font
+
+
+class LesionFilter(QSortFilterProxyModel):
+    """Sorts by what the columns mean, and shows the lesions that match."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.setSortRole(SORT_ROLE)
+        self._words: tuple[str, ...] = ()
+        self._verdict: Verdict | None = None
+
+    def show_matching(self, text: str, verdict: Verdict | None) -> None:
+        """Show lesions with every word of `text` in number, label, origin or note."""
+        self.beginResetModel()
+        self._words = tuple(text.casefold().split())
+        self._verdict = verdict
+        self.endResetModel()
+
+    def filterAcceptsRow(self, row: int, parent: QModelIndex) -> bool:  # noqa: N802, D102 - Qt's name
+        model = self.sourceModel()
+        assert isinstance(model, LesionTableModel)
+        lesion = model.lesions[row]
+        if self._verdict is not None and lesion.review.verdict is not self._verdict:
+            return False
+        return all(_has_word(lesion, word) for word in self._words)
+
+
+def _has_word(lesion: Lesion, word: str) -> bool:
+    if word.lstrip("#").isdigit():
+        return str(lesion.id) == word.lstrip("#") or word in lesion.review.note
+    text = f"{lesion.label_name} {lesion.origin.value} {lesion.review.note}"
+    text += " cut border edge" if lesion.touches_border else ""
+    return word in text.casefold()
+
+
+def reviewed(lesion: Lesion, *, verdict: Verdict | None = None, note: str | None = None) -> Review:
+    """The lesion's review with another verdict or note."""
+    old = lesion.review
+    return Review(old.verdict if verdict is None else verdict, old.note if note is None else note)
