@@ -1,4 +1,4 @@
-"""``medcnn demo``: the main job on the brain that ships, beside the known truth."""
+"""``medcnn demo``: the main job on the brain that ships."""
 
 from __future__ import annotations
 

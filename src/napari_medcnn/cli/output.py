@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from typing import Any, TypeVar
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from napari_medcnn.core import events
-from napari_medcnn.core.lesion import LesionTable, Measurement
+from napari_medcnn.core.lesion import Lesion, LesionTable, Measurement
 from napari_medcnn.core.volume import Finding, Severity
 from napari_medcnn.report.notice import RESEARCH_USE_NOTICE
 
@@ -76,39 +77,43 @@ def follow(job: events.Job, expected: type[_Result]) -> _Result:
 
 
 def lesion_table(table: LesionTable, title: str) -> Table:
-    """The lesions for the eye: the largest first, each figure with the error to expect."""
-    view = Table(title=title, title_justify="left", header_style="bold")
-    view.add_column("id", justify="right")
-    view.add_column("label")
-    for heading in ("volume mL", "long × short mm", "max 3D mm", "mean", "p"):
-        view.add_column(heading, justify="right")
-    view.add_column("centre L, P, S mm", justify="right")
-    view.add_column("")
-    ordered = sorted(table.lesions, key=lambda lesion: -(lesion.volume_mm3.value or 0))
-    for lesion in ordered:
-        point = lesion.centroid_lps_mm
-        view.add_row(
-            str(lesion.id),
-            lesion.label_name,
-            with_error(lesion.volume_ml, 3),
-            f"{with_error(lesion.long_axis_mm, 1)} × {with_error(lesion.short_axis_mm, 1)}",
-            with_error(lesion.max_diameter_3d_mm, 1),
-            plain(lesion.mean, 1),
-            plain(lesion.mean_probability, 2),
-            "–" if point is None else ", ".join(f"{v:.1f}" for v in point),
-            "touches border" if lesion.touches_border else "",
-        )
+    """The lesions for the eye, the largest first; it fits a terminal of 80 columns."""
+    view = Table(title=title, title_justify="left", box=SIMPLE_HEAD, header_style="bold")
+    several = len({lesion.label for lesion in table.lesions}) > 1
+    for heading in ("id", "volume mL", "long × short mm", "3D mm", "p", "centre L P S mm"):
+        view.add_column(heading, justify="right", no_wrap=True)
+    view.add_column("label" if several else "")
+    for lesion in sorted(table.lesions, key=lambda lesion: -(lesion.volume_mm3.value or 0)):
+        view.add_row(*_cells(lesion, several))
     return view
+
+
+def _cells(lesion: Lesion, several_labels: bool) -> list[str]:
+    long, short = lesion.long_axis_mm, lesion.short_axis_mm
+    point = lesion.centroid_lps_mm
+    remarks = [lesion.label_name] if several_labels else []
+    if lesion.touches_border:
+        remarks.append("touches border")
+    return [
+        str(lesion.id),
+        with_error(lesion.volume_ml, 3),
+        f"{plain(long, 1)} × {plain(short, 1)}{_error(long, 1)}",
+        with_error(lesion.max_diameter_3d_mm, 1),
+        plain(lesion.mean_probability, 2),
+        "–" if point is None else " ".join(f"{mm:.0f}" for mm in point),
+        ", ".join(remarks),
+    ]
 
 
 def with_error(measurement: Measurement, digits: int) -> str:
     """``12.3 ± 0.8``, or a dash where there is no value."""
-    if measurement.value is None:
-        return "–"
-    error = "" if measurement.error is None else f" ± {measurement.error:.{digits}f}"
-    return f"{measurement.value:.{digits}f}{error}"
+    return plain(measurement, digits) + _error(measurement, digits)
 
 
 def plain(measurement: Measurement, digits: int) -> str:
     """The value alone, or a dash."""
     return "–" if measurement.value is None else f"{measurement.value:.{digits}f}"
+
+
+def _error(measurement: Measurement, digits: int) -> str:
+    return "" if measurement.error is None else f" ± {measurement.error:.{digits}f}"
