@@ -86,8 +86,8 @@ def test_what_cannot_be_run_is_refused_with_a_way_out(
 
 def test_doubts_are_warnings_and_reach_the_description(spec: ModelSpec) -> None:
     assert resolve(spec, facts()).warnings == ()
-    plan = resolve(spec, facts(modalities=("CT",), spacing_mm=(6.0, 1.0, 1.0)))
-    assert ["is CT" in plan.warnings[0], "6 mm" in plan.warnings[1]] == [True, True]
+    plan = resolve(spec, facts(modalities=("CT",), spacing_mm=(9.0, 1.0, 1.0)))
+    assert ["is CT" in plan.warnings[0], "9 mm" in plan.warnings[1]] == [True, True]
     lines = describe(plan)
     assert lines[-2:] == [f"Note: {warning}" for warning in plan.warnings]
     assert "Device: chosen when the run starts, float32" in lines

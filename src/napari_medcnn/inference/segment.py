@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from napari_medcnn.core.errors import InputMismatch
 from napari_medcnn.core.events import Done, Event, Job, JobControl, Message, Progress
+from napari_medcnn.core.geometry import Index
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.inference import postprocess, preprocess, windows
 from napari_medcnn.inference.device import choose_device, release_memory, torch_threads
-from napari_medcnn.inference.plan import InferencePlan, facts_of, resolve
+from napari_medcnn.inference.plan import InferencePlan, count_windows, facts_of, resolve
 from napari_medcnn.models.spec import ModelSpec
 
 READING = "reading model"
@@ -126,7 +127,7 @@ class _Run:
     control: JobControl
     threshold: float | None
     weights_sha256: str = ""
-    network_shape: tuple[int, ...] = ()
+    network_shape: Index = (0, 0, 0)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def events(
@@ -184,7 +185,7 @@ class _Run:
             "network_spacing_mm": list(plan.network_spacing_mm),
             "roi_size": list(plan.roi_size),
             "overlap": plan.overlap,
-            "windows": plan.windows,
+            "windows": count_windows(self.network_shape, spec.roi_size, spec.overlap),
             "predicted_peak_memory_bytes": round(plan.peak_memory_bytes),
             "accepted_findings": [
                 finding.code
