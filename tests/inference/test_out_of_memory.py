@@ -42,6 +42,7 @@ assert run(small).sum() == 60  # under the same limit
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 def test_a_run_that_does_not_fit_ends_with_its_error_and_the_next_one_works(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "bright")
