@@ -19,7 +19,7 @@ VERDICT_MARKS = {Verdict.UNREVIEWED: "", Verdict.ACCEPTED: "✓", Verdict.REJECT
 _VERDICT_ORDER = (Verdict.UNREVIEWED, Verdict.ACCEPTED, Verdict.REJECTED)
 _LAST = float("inf")
 _ORIGINS = {
-    Origin.PREDICTED: "As the model predicted it",
+    Origin.PREDICTED: "As it came from the model or the file",
     Origin.EDITED: "Predicted by the model, changed by you",
     Origin.ADDED: "Drawn by a person, not predicted",
 }

@@ -220,9 +220,11 @@ class LoadWidget(QWidget):
         name = self.state.session.missing_volumes[missing_id].name
         chosen, _ = QFileDialog.getOpenFileName(self, f"Where is {name}?")
         if chosen:
-            path = Path(chosen)
-            job = partial(read_paths, [path], ())
-            self._start(f"Reading {path.name}", job, partial(self._supply, missing_id))
+            self._start_search(missing_id, Path(chosen))
+
+    def _start_search(self, missing_id: str, path: Path) -> None:
+        job = partial(read_paths, [path], ())
+        self._start(f"Reading {path.name}", job, partial(self._supply, missing_id))
 
     # Drag and drop ----------------------------------------------------------------------------
 
