@@ -93,6 +93,9 @@ def volume_layers(volume: Volume) -> list[LayerData]:
         "name": volume.name,
         "colormap": "gray",
         "contrast_limits": display_range(volume),
+        "interpolation2d": "linear",
+        # Plain maximum projection of a head shows its bright rim only.
+        "rendering": "attenuated_mip",
         "metadata": _metadata(volume, LayerKind.IMAGE, notes=display_notes(volume)),
     }
     return [(_shown(volume, volume.array), kwargs, "image")]

@@ -48,7 +48,7 @@ def show_three_views(viewer: Viewer) -> ThreeViews:
     )
     if widget is None:
         widget = ThreeViews(viewer)
-        viewer.window.add_dock_widget(widget, name=TITLE, area="right")
+        viewer.window.add_dock_widget(widget, name=TITLE, area="bottom")
     dock = widget.parentWidget()
     if dock is not None:
         dock.show()
@@ -88,8 +88,8 @@ class ThreeViews(QWidget):
         self.destroyed.connect(self._link.close)
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """A column of three."""
-        return QSize(330, 800)
+        """Three in a row, low enough to leave the main view its place."""
+        return QSize(900, 280)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Lay the panes out along the longer side."""
