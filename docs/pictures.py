@@ -1,0 +1,107 @@
+"""Make the pictures of the documentation, with the sample brain and the model that ships.
+
+Run it with ``make pictures``; it needs a screen or Xvfb. The pictures go to ``docs/pictures``.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+# The pictures show a fresh installation, not the settings of whoever runs this.
+_FRESH = tempfile.TemporaryDirectory()
+os.environ["NAPARI_CONFIG"] = str(Path(_FRESH.name) / "napari.yaml")
+os.environ["XDG_STATE_HOME"] = _FRESH.name
+
+import napari
+from napari.viewer import Viewer
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QWidget
+
+from napari_medcnn.app.samples import sample_path
+from napari_medcnn.core.events import Event, Progress
+from napari_medcnn.core.lesion import Verdict
+from napari_medcnn.gui.analyze_widget import AnalyzeWidget
+from napari_medcnn.gui.lesions_widget import LesionsWidget
+from napari_medcnn.gui.load_widget import LoadWidget
+from napari_medcnn.gui.three_views import show_three_views
+from napari_medcnn.gui.views import show_3d, show_axial
+
+PICTURES = Path(__file__).parent / "pictures"
+DOCK_WIDTH = 340
+PATIENCE_S = 300
+
+
+def main() -> None:
+    """Walk the tour and take a picture at each station."""
+    PICTURES.mkdir(exist_ok=True)
+    viewer = napari.Viewer(show=False, show_welcome_screen=False)
+    window = viewer.window._qt_window
+    window.resize(1500, 900)
+    window.show()
+    load, analyze = LoadWidget(viewer), AnalyzeWidget(viewer)
+    lesions = LesionsWidget(viewer)
+
+    dock = _dock(viewer, load, "Load")
+    load.open_paths([sample_path("flair_baseline")])
+    _wait(lambda: not load.runner.is_running and len(viewer.layers) == 1)
+    show_axial(viewer)
+    _take(viewer, "load")
+
+    dock = _replace(viewer, dock, analyze, "Analyze")
+    _take(viewer, "analyze_ready")
+    windows: list[Event] = []
+    analyze.runner.event.connect(windows.append)
+    analyze.start()
+    _wait(lambda: any(isinstance(e, Progress) and e.stage == "network" and e.done for e in windows))
+    _take(viewer, "analyze_running")
+    _wait(lambda: not analyze.runner.is_running)
+    _take(viewer, "analyze_done")
+
+    dock = _replace(viewer, dock, lesions, "Lesions")
+    lesions.view.select([1])
+    lesions.review_selected(Verdict.ACCEPTED)
+    lesions.view.select([3])
+    _take(viewer, "lesions_done")
+
+    three = show_three_views(viewer)
+    _take(viewer, "three_views")
+    viewer.window.remove_dock_widget(three)
+    show_3d(viewer)
+    _take(viewer, "view_3d")
+    viewer.close()
+
+
+def _dock(viewer: Viewer, widget: QWidget, name: str) -> QWidget:
+    dock = viewer.window.add_dock_widget(widget, name=name, area="right")
+    viewer.window._qt_window.resizeDocks([dock], [DOCK_WIDTH], Qt.Orientation.Horizontal)
+    return dock
+
+
+def _replace(viewer: Viewer, dock: QWidget, widget: QWidget, name: str) -> QWidget:
+    dock.hide()
+    return _dock(viewer, widget, name)
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the job did not get there")
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+
+def _take(viewer: Viewer, name: str) -> None:
+    settled = time.monotonic() + 0.7  # layout, hover and the debounced measuring
+    _wait(lambda: time.monotonic() > settled)
+    path = PICTURES / f"{name}.png"
+    viewer.window._qt_window.grab().save(str(path))
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
