@@ -208,7 +208,7 @@ def _shape_rng(lesion: Planted) -> np.random.Generator:
 
 def _look_rng() -> np.random.Generator:
     """The same contrast and normal bright places at both studies."""
-    return np.random.default_rng(SEED + 5)
+    return np.random.default_rng(SEED + 6)
 
 
 def _entry(
