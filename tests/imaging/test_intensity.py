@@ -58,6 +58,13 @@ def test_a_median_that_is_not_above_zero_is_refused(value: float) -> None:
         normalise_by_brain_median(np.full((3, 3, 3), value), np.ones((3, 3, 3)))
 
 
+def test_a_z_scored_image_is_refused_although_its_median_is_above_zero() -> None:
+    image = np.random.default_rng(0).normal(0.3, 1, (8, 8, 8))
+    assert np.median(image) > 0
+    with pytest.raises(InputMismatch, match="below zero"):
+        normalise_by_brain_median(image, np.ones(image.shape))
+
+
 def test_an_empty_mask_is_refused() -> None:
     with pytest.raises(InputMismatch, match="no voxel"):
         normalise_by_brain_median(np.ones((3, 3, 3)), np.zeros((3, 3, 3)))

@@ -9,6 +9,10 @@ import numpy.typing as npt
 
 from napari_medcnn.core.errors import InputMismatch
 
+MAX_NEGATIVE_SHARE = 0.05
+"""Largest share of brain voxels below zero. Magnitude images have none, interpolation makes a few
+at edges; a z-scored image has about half, and its median says nothing about its scale."""
+
 
 def normalise_by_brain_median(
     array: npt.NDArray[Any], mask: npt.NDArray[Any]
@@ -32,7 +36,8 @@ def normalise_by_brain_median(
     Raises
     ------
     InputMismatch
-        If the shapes differ, the mask is empty, or the brain's median is not above zero.
+        If the shapes differ, the mask is empty, the brain's median is not above zero, or more than
+        a few of the brain's voxels are below zero.
 
     Examples
     --------
@@ -52,9 +57,11 @@ def normalise_by_brain_median(
             "the brain mask holds no voxel with a value", hint="check the brain mask on the image"
         )
     median = float(np.median(inside))
-    if median <= 0:
+    negative = float(np.mean(inside < 0))
+    if median <= 0 or negative > MAX_NEGATIVE_SHARE:
         raise InputMismatch(
-            f"the brain's median intensity is {median:g}, which cannot scale the image",
+            f"the brain's median intensity is {median:g} and {negative:.0%} of the brain is below "
+            "zero, so intensities have no scale to go by",
             hint="pass an MR image with positive intensities, not a z-scored or subtracted one",
         )
     return (array / median).astype(np.float32)
