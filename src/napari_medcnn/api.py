@@ -7,8 +7,8 @@ Examples
 --------
 >>> import napari_medcnn as mc
 >>> (volume,) = mc.read(mc.sample_path("flair_baseline"))
->>> volume.modality, volume.geometry.orientation
-('MR', 'SPL')
+>>> volume.geometry.shape, volume.geometry.orientation
+((164, 198, 161), 'SPL')
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def load_model(name_or_path: str | Path) -> ModelSpec:
     --------
     >>> import napari_medcnn as mc
     >>> [label.name for label in mc.load_model("flair_lesions").labels]
-    ['lesion']
+    ['white-matter lesion']
     """
     from napari_medcnn.models.registry import find_model
 
