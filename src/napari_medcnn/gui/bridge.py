@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeAlias
 
 from napari.qt.threading import create_worker
-from qtpy.QtCore import QObject, Signal, Slot
+from qtpy.QtCore import QObject, Signal
 from superqt.utils import GeneratorWorker
 
 from napari_medcnn.core.errors import Cancelled, MedcnnError
@@ -125,14 +125,12 @@ class JobRunner(QObject):
         if self._control is not None:
             self._control.resume()
 
-    @Slot(object)
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Done | Failed):
             self._last = event
         else:
             self.event.emit(event)
 
-    @Slot()
     def _on_worker_finished(self) -> None:
         """Tell how the job ended; only now, when the worker has put back the warning filters.
 
@@ -164,8 +162,10 @@ def job_of(function: Callable[..., Any], *args: Any, **kwargs: Any) -> JobFactor
     return make_job
 
 
-class _TitledJob(functools.partial):
+class _TitledJob(functools.partial[Iterator[Event]]):
     """A call that napari's list of running tasks shows by its title."""
+
+    title: str
 
     def __new__(cls, function: Callable[..., Any], title: str, *args: Any) -> _TitledJob:
         call = super().__new__(cls, function, *args)

@@ -45,8 +45,9 @@ class EditedVoxels:
         edits = difference(result)
         if drawn_on.ndim == 2:
             edits = edits[0]
-        if self.is_shown and self._layer.data.shape == edits.shape:
-            self._layer.data = edits
+        shown = self._layer if self.is_shown else None
+        if shown is not None and shown.data.shape == edits.shape:
+            shown.data = edits
             return
         self.hide()
         theme = get_theme(self._viewer.theme)

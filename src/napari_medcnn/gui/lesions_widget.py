@@ -102,7 +102,7 @@ class LesionsWidget(QWidget):
         self.progress.begin()
 
     def review_selected(self, verdict: Verdict) -> None:
-        """Give the selected lesions a verdict; the last one moves on to the next lesion."""
+        """Give the selected lesions a verdict; their notes stay."""
         self._review([lesion.id for lesion in self.view.selected], verdict)
 
     # ------------------------------------------------------------------------------------------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from napari.viewer import Viewer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
@@ -47,7 +48,7 @@ class LoadWidget(QWidget):
         self.images = OpenImages()
         self.recovery = RecoveryOffer(self.state, self.board)
         self._subject = ""
-        self._then = self._take_opened
+        self._then: Callable[[Any], None] = self._take_opened
         self.setAcceptDrops(True)
         self._lay_out()
         self.runner.event.connect(self._on_event)
@@ -121,7 +122,7 @@ class LoadWidget(QWidget):
             grid.addWidget(button, number // 2, number % 2)
         return grid
 
-    def _start(self, title: str, make_job: JobFactory, then) -> None:
+    def _start(self, title: str, make_job: JobFactory, then: Callable[[Any], None]) -> None:
         try:
             self.runner.start(title, make_job)
         except JobRunning as refused:

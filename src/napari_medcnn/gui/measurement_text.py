@@ -41,8 +41,9 @@ def full_text(name: str, measurement: Measurement) -> str:
 
 
 def axes_text(lesion: Lesion) -> str:
-    """Long by short axis: ``12.3 × 8.1``."""
-    return f"{value_text(lesion.long_axis_mm)} × {value_text(lesion.short_axis_mm)}"
+    """Long by short axis with one decimal each, so that the rows compare: ``12.3 × 8.1``."""
+    axes = (lesion.long_axis_mm, lesion.short_axis_mm)
+    return " × ".join(MISSING if a.value is None else _rounded(a.value, 1) for a in axes)
 
 
 def _decimals(measurement: Measurement) -> int:

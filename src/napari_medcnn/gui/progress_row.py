@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Slot
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_medcnn.core.events import Event, Progress
@@ -42,7 +41,6 @@ class ProgressRow(QWidget):
         self.cancel_button.setText("Cancel")
         self.show()
 
-    @Slot(object)
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Progress) and not self._runner.is_cancelling:
             self.stage.setText(progress_text(event))

@@ -64,8 +64,8 @@ def read_paths(paths: Sequence[Path], known: Iterable[Volume], control: JobContr
     control.checkpoint()
     if not volumes and not results:
         raise refused[0]
-    for error in refused:
-        yield Message(str(error), "warning")
+    for refusal in refused:
+        yield Message(str(refusal), "warning")
     yield Progress("reading", len(works), len(works))
     yield Done(Opened(tuple(volumes), tuple(results)))
 
