@@ -27,7 +27,10 @@ from napari_medcnn.inference.transforms import (
     NormalizeByBrainMediand,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:monai")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning:monai"),
+    pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader:UserWarning"),
+]
 ALL = (BrainMaskd, N4BiasCorrectiond, NormalizeByBrainMediand)
 
 

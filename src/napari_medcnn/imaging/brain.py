@@ -34,7 +34,9 @@ MIN_STRIPPED_VOLUME_ML = 50.0
 MIN_SHELL_RATIO = 0.65
 """Darkest layer 2-14 mm below the surface against the inside; a skull makes it far darker.
 
-Measured: see the card of the brain extraction model."""
+Measured: 0.87 to 1.07 in real stripped scans, 0.01 to 0.39 in real heads. Of 80 synthetic heads
+with zeroed air and wild contrasts 4 % pass for stripped, of 80 stripped ones 11 % do not and go to
+the network, which knows stripped heads too: the milder error."""
 
 _SHELL_EDGES_MM = (2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0)
 _INSIDE_MM = 18.0

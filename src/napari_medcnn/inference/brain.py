@@ -38,11 +38,15 @@ CUT_SHARE = 0.3
 
 The brain stem, which every scan may cut, stays below 0.1."""
 
-_FACES = {"S": "superior", "I": "inferior", "A": "anterior", "P": "posterior"} | {
-    "L": "left",
-    "R": "right",
+_SIDES = {
+    "S": ("inferior", "superior"),
+    "I": ("superior", "inferior"),
+    "A": ("posterior", "anterior"),
+    "P": ("anterior", "posterior"),
+    "L": ("right", "left"),
+    "R": ("left", "right"),
 }
-_OPPOSITE = {"S": "I", "I": "S", "A": "P", "P": "A", "L": "R", "R": "L"}
+"""The sides of the patient at the first and the last slice of an axis that points to the letter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +125,7 @@ def _described(mask: MaskArray, geometry: Geometry, method: Method, note: str) -
     cut = [
         face
         for axis, letter in enumerate(geometry.orientation)
-        for side, face in ((-1, _FACES[letter]), (0, _FACES[_OPPOSITE[letter]]))
+        for side, face in zip((0, -1), _SIDES[letter], strict=True)
         if share_at_border(mask, axis, side) > CUT_SHARE
     ]
     warnings = []

@@ -61,8 +61,9 @@ class BrainMaskd(MapTransform):  # type: ignore[misc]
         case = dict(data)
         first = _image(case, self.keys[0])
         array = _channel_zyx(first, 0)
-        found = brain_mask(array, Geometry.from_ras_affine(array.shape, first.affine.numpy()))
+        found = brain_mask(array, _geometry(array, first))
         mask = torch.from_numpy(np.ascontiguousarray(found.mask.transpose(2, 1, 0)))[None]
+        mask = mask.to(first.device)
         facts = {
             "method": found.method,
             "volume_ml": found.volume_ml,
@@ -99,7 +100,7 @@ class N4BiasCorrectiond(MapTransform):  # type: ignore[misc]
         for key in self.key_iterator(case):
             image = _image(case, key)
             mask = _mask_of(case, self.mask_key, image)
-            spacing = Geometry.from_ras_affine(mask.shape, image.affine.numpy()).spacing
+            spacing = _geometry(mask, image).spacing
             case[key] = _from_channels(
                 [
                     correct_bias_field(_channel_zyx(image, c), spacing, mask)
@@ -151,6 +152,11 @@ def _image(case: Mapping[Hashable, Any], key: Hashable) -> MetaTensor:
     return image
 
 
+def _geometry(array_zyx: npt.NDArray[Any], image: MetaTensor) -> Geometry:
+    z, y, x = array_zyx.shape
+    return Geometry.from_ras_affine((z, y, x), image.affine.cpu().numpy())
+
+
 def _channel_zyx(image: MetaTensor, channel: int) -> npt.NDArray[np.float32]:
     array: npt.NDArray[np.float32] = np.ascontiguousarray(
         image.as_tensor()[channel].cpu().numpy().astype(np.float32).transpose(2, 1, 0)
@@ -171,7 +177,7 @@ def _mask_of(
 
 def _from_channels(channels: list[npt.NDArray[np.float32]], image: MetaTensor) -> MetaTensor:
     arrays = [np.ascontiguousarray(channel.transpose(2, 1, 0)) for channel in channels]
-    return _like(torch.from_numpy(np.stack(arrays)).float(), image)
+    return _like(torch.from_numpy(np.stack(arrays)).float().to(image.device), image)
 
 
 def _like(values: torch.Tensor, image: MetaTensor) -> MetaTensor:
