@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from recipes.flair_lesions.build import build
+from recipes.flair_lesions.build import build, publish, trained_models
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -26,9 +26,19 @@ def main() -> None:
     parser.add_argument(
         "--workspace", type=Path, help="keeps volumes and logs (default: temporary)"
     )
+    parser.add_argument(
+        "--evaluate-only",
+        action="store_true",
+        help="score and publish the models that an earlier run left in --workspace",
+    )
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    if arguments.evaluate_only:
+        if arguments.workspace is None:
+            parser.error("--evaluate-only needs the --workspace of an earlier run")
+        publish(trained_models(arguments.workspace), arguments.data, arguments.workspace)
+        return
     if arguments.workspace is not None:
         build(arguments.data, arguments.workspace)
         return

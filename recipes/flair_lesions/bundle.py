@@ -125,12 +125,12 @@ def metadata(eval_metrics: dict[str, float], training_statement: str) -> dict[st
         "name": "FLAIR white-matter lesion candidates",
         "task": "Highlight candidates of white-matter lesions in FLAIR brain MRI",
         "description": "A small 3D residual U-Net that marks candidates of white-matter lesions "
-        "in one FLAIR volume. Pre-trained on synthetic volumes made from the MNI152 template. "
+        "in one FLAIR volume. Synthetic volumes are made from the MNI152 template. "
         + training_statement,
         "authors": "The napari-medcnn authors",
         "copyright": "Copyright (c) the napari-medcnn authors",
-        "data_source": "Synthetic volumes from the ICBM 2009a symmetric template (nilearn); two "
-        "patients of Lesjak et al., A novel public MR image dataset of multiple sclerosis "
+        "data_source": "Synthetic volumes from the ICBM 2009a symmetric template (nilearn). Tested "
+        "on two patients of Lesjak et al., A novel public MR image dataset of multiple sclerosis "
         "patients, Neuroinformatics 2017, doi:10.1007/s12021-017-9348-7 (CC BY)",
         "data_type": "nibabel",
         "image_classes": "one FLAIR channel; the brain's median is 1, outside the brain is 0",
@@ -172,7 +172,7 @@ def metadata(eval_metrics: dict[str, float], training_statement: str) -> dict[st
             "title": "White-matter lesion candidates (FLAIR)",
             "one_liner": "Highlights candidates of white-matter lesions in FLAIR brain MRI; "
             "a research demonstration.",
-            "licence": "BSD-3-Clause; patient data CC BY (Lesjak et al. 2017)",
+            "licence": "BSD-3-Clause; template notice in LICENSE",
             "labels": [[1, "white-matter lesion", [0.95, 0.3, 0.15]]],
             "min_lesion_volume_mm3": MIN_LESION_VOLUME_MM3,
             "training_data": training_statement,

@@ -13,9 +13,8 @@ TEMPLATE = Path(__file__).parent / "card_template.md"
 
 KINDS = {
     "intensity_baseline": "intensity threshold in the template's white matter",
-    "synthetic_only": "synthetic training only (both patients unseen)",
-    "leave_one_patient_out": "synthetic, then the other patient (this patient unseen)",
-    "trained_on_this_patient": "**shipped weights: trained on this patient, not held out**",
+    "synthetic_only": "**shipped weights** (synthetic training only, both patients unseen)",
+    "leave_one_patient_out": "leave one patient out: fine-tuned on the other patient; not shipped",
 }
 
 _COLUMNS = (
@@ -30,11 +29,10 @@ _COLUMNS = (
 
 
 def training_statement() -> str:
-    """One sentence on what the shipped weights were made from."""
+    """One statement on what the shipped weights were made from."""
     return (
-        "The shipped weights were then fine-tuned on both CC BY patients of ms_flair, so no figure "
-        "of theirs on these patients is held out; held-out figures come from models of the same "
-        "recipe that never saw the patient."
+        "The shipped weights were trained on synthetic volumes alone: no patient's image is in "
+        "them, so both patients of ms_flair are held out."
     )
 
 
@@ -53,8 +51,10 @@ def card(figures: dict[str, Any]) -> str:
             for name in PATIENTS
         ),
         out_of_domain=_out_of_domain(figures["out_of_domain_shipped_model"]),
+        before19=figures["before_settling"]["patient19"]["dice"],
+        before26=figures["before_settling"]["patient26"]["dice"],
         threads=figures["threads"],
-        minutes=figures["total_minutes"],
+        minutes=figures["training_minutes"],
     )
 
 

@@ -36,6 +36,8 @@ class Schedule:
         Decay of the running mean of the weights, which is what the run returns.
     seed : int
         Seed of everything random in the run.
+    fixed_norm : bool
+        Train with batch norm's running statistics, as at inference, instead of the batch's own.
     """
 
     steps: int
@@ -43,6 +45,7 @@ class Schedule:
     learning_rate: float
     average: float
     seed: int
+    fixed_norm: bool = False
 
 
 def train(
@@ -72,7 +75,7 @@ def train(
         optimizer, schedule.learning_rate, total_steps=schedule.steps, pct_start=0.1, div_factor=10
     )
     mean = copy.deepcopy(network.state_dict())
-    network.train()
+    network.train(not schedule.fixed_norm)
     start, recent = time.perf_counter(), []
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("step,seconds,loss\n")
@@ -93,8 +96,6 @@ def train(
             with log.open("a") as lines:
                 lines.write(f"{step},{seconds:.0f},{np.mean(recent):.4f}\n")
             recent.clear()
-        if step % 200 == 0:
-            torch.save(mean, log.with_suffix(".pt"))
     return mean
 
 
