@@ -93,6 +93,6 @@ def test_monais_own_runner_finds_most_lesions_of_the_sample(
     truth = nib.load(sample_data / "flair_baseline_labels.nii.gz")
     np.testing.assert_allclose(found.affine, truth.affine)
     result = score(np.asarray(found.dataobj), np.asarray(truth.dataobj), 1.0)
-    assert result.recall >= 0.75
-    assert result.precision >= 0.75
+    assert result.recall >= 0.85
+    assert result.precision >= 0.5
     assert result.dice >= 0.7
