@@ -5,8 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Two threads at most in tests, so that a run does not depend on the machine.
-LIMITS := OMP_NUM_THREADS=2
+# Two processes of one thread each, whatever the machine: so many cores the tests may count on.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: demo test test-slow lint gui docs pictures clean system
 
@@ -14,10 +14,10 @@ demo: $(READY)
 	$(BIN)/medcnn demo --out demo_out
 
 test: $(READY)
-	$(LIMITS) $(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-slow: $(READY)
-	$(LIMITS) $(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -56,6 +56,8 @@ def add_volume(viewer: ViewerModel, volume: Volume) -> Image:
     """Show a volume as the package does, with all its grey values apart, and go to its middle."""
     layer = viewer.add_layer(Layer.create(*volume_layers(volume)[0]))
     layer.contrast_limits = (0, 255)
+    # Blocks are told by their exact grey, which smoothing and attenuation would change.
+    layer.interpolation2d, layer.rendering = "nearest", "mip"
     if volume.geometry.shape[0] > 1:
         viewer.dims.set_point(
             range(viewer.dims.ndim - 3, viewer.dims.ndim),

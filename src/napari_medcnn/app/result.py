@@ -140,6 +140,8 @@ def _find_lesions(
     predicted: npt.NDArray[Any],
     accept_blocking: bool,
 ) -> LesionTable:
+    # Labels that no model made hold nothing predicted: their first state counts for edits only.
+    made_by_model = None if segmentation.model is None else predicted
     # Imported here because opening a viewer must not wait for cc3d and SimpleITK.
     from napari_medcnn.imaging.lesions import find_lesions
 
@@ -148,6 +150,6 @@ def _find_lesions(
         volume,
         min_volume_mm3=min_volume_mm3,
         previous=previous,
-        predicted=predicted,
+        predicted=made_by_model,
         accept_blocking=accept_blocking,
     )

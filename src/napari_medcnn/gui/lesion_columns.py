@@ -19,9 +19,9 @@ VERDICT_MARKS = {Verdict.UNREVIEWED: "", Verdict.ACCEPTED: "✓", Verdict.REJECT
 _VERDICT_ORDER = (Verdict.UNREVIEWED, Verdict.ACCEPTED, Verdict.REJECTED)
 _LAST = float("inf")
 _ORIGINS = {
-    Origin.PREDICTED: "As it came from the model or the file",
+    Origin.PREDICTED: "As it came from the model",
     Origin.EDITED: "Predicted by the model, changed by you",
-    Origin.ADDED: "Drawn by a person, not predicted",
+    Origin.ADDED: "Drawn by a person or read from a file, not predicted",
 }
 
 

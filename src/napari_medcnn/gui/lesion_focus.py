@@ -20,6 +20,9 @@ LAYER_NAME = "Selected lesion"
 MARGIN_MM = 4.0
 """Between a lesion and its frame: close enough to belong to it, and nothing of it is covered."""
 
+FLAT_OPACITY, SOLID_OPACITY = 0.9, 0.25
+"""Of the frame: in 2D a clear outline, in 3D a box to look through."""
+
 VISIBLE_SHARE = 0.8
 """A lesion closer to the edge than this share of the canvas counts as out of sight."""
 
@@ -28,12 +31,14 @@ class LesionFocus:
     """Moves slices and camera to a lesion, and keeps a frame around it.
 
     The frame is a small Labels layer, a box that is shown by its contour: so it appears on every
-    slice of the lesion, in every plane, in every view that shows the layer.
+    slice of the lesion, in every plane, in every view that shows the layer. In 3D, where napari
+    draws no contours, the box is translucent.
     """
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._frame: Labels | None = None
+        viewer.dims.events.ndisplay.connect(self._suit_display)
 
     def show(self, lesion: Lesion, layer: Labels) -> None:
         """Go to a lesion of a Labels layer."""
@@ -64,6 +69,7 @@ class LesionFocus:
         translate = np.asarray(layer.translate) + start * scale
         if self._frame is None or self._frame not in self._viewer.layers:
             self._frame = self._add_frame(box, translate, layer)
+            self._suit_display()
             return
         self._frame.translate = translate
         self._frame.data = box
@@ -79,7 +85,6 @@ class LesionFocus:
                 colormap=DirectLabelColormap(
                     color_dict={None: clear, 0: clear, 1: highlight_colour()}
                 ),
-                opacity=0.9,
                 blending="translucent_no_depth",
                 scale=layer.scale,
                 translate=translate,
@@ -87,9 +92,15 @@ class LesionFocus:
                 axis_labels=layer.axis_labels,
                 metadata={OWN_LAYERS: True},
             )
-        frame.contour = 1
         frame.editable = False
         return frame
+
+    def _suit_display(self) -> None:
+        """Outline in 2D, see-through in 3D."""
+        if self._frame is not None:
+            flat = self._viewer.dims.ndisplay == 2
+            self._frame.contour = 1 if flat else 0
+            self._frame.opacity = FLAT_OPACITY if flat else SOLID_OPACITY
 
     def _bring_into_sight(self, world: npt.NDArray[np.float64]) -> None:
         """Centre the camera where the lesion is not in sight, as after zooming in."""

@@ -178,7 +178,7 @@ def describe(plan: InferencePlan) -> list[str]:
     return [
         f"Model: {plan.title} ({plan.model})",
         f"Grid: {grid} voxels of {spacing} mm (z × y × x)",
-        f"Windows: {plan.windows} of {window} voxels, overlap {plan.overlap:.0%}",
+        f"Windows: at most {plan.windows} of {window} voxels, overlap {plan.overlap:.0%}",
         f"Device: {device}, {plan.precision}",
         f"Memory: about {plan.peak_memory_bytes / 1e9:.1f} GB at the peak",
         *(f"Note: {warning}" for warning in plan.warnings),
