@@ -20,7 +20,7 @@ OURS = """
 import napari_medcnn as mc
 image, out = sys.argv[1:]
 volume = mc.read(image)[0]
-mc.write(mc.segment(volume, "flair_lesions"), out, volume)
+mc.write(mc.segment(volume, "flair_lesions"), out, volume=volume)
 """
 
 MONAI = """

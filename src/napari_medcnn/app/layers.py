@@ -122,6 +122,8 @@ def segmentation_layer(segmentation: Segmentation | Result, volume: Volume) -> L
         "name": name,
         "opacity": LABEL_OPACITY,
         "colormap": label_colours(segmentation.labels),
+        # In 3D lesions lie inside the head, and must be seen through its surface.
+        "blending": "translucent_no_depth",
         "features": {
             "index": [label.value for label in segmentation.labels],
             "name": [label.name for label in segmentation.labels],

@@ -278,6 +278,8 @@ class ViewerState(QObject):
             layer = Layer.create(*segmentation_layer(result, volume))
             self._watch(result, layer)
             self.viewer.add_layer(layer)
+            if result.is_stale:  # saved between a stroke and its measurement
+                self.remeasure(result.id)
 
     def _on_result_removed(self, result_id: str) -> None:
         watch = self._watches.pop(result_id, None)
