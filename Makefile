@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # Two processes of one thread each, whatever the machine: so many cores the tests may count on.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: demo test test-slow lint gui docs pictures clean system
+.PHONY: demo test test-slow lint gui docs pictures clean
 
 demo: $(READY)
 	$(BIN)/medcnn demo --out demo_out
