@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from recipes.flair_lesions.build import build, publish, trained_models
+from recipes.flair_lesions.build import build, publish, trained_weights
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument(
         "--evaluate-only",
         action="store_true",
-        help="score and publish the models that an earlier run left in --workspace",
+        help="score and publish the weights that an earlier run left in --workspace",
     )
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")
     arguments = parser.parse_args()
@@ -37,7 +37,7 @@ def main() -> None:
     if arguments.evaluate_only:
         if arguments.workspace is None:
             parser.error("--evaluate-only needs the --workspace of an earlier run")
-        publish(trained_models(arguments.workspace), arguments.data, arguments.workspace)
+        publish(trained_weights(arguments.workspace), arguments.data, arguments.workspace)
         return
     if arguments.workspace is not None:
         build(arguments.data, arguments.workspace)

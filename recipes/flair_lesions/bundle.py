@@ -84,7 +84,7 @@ def inference_config() -> dict[str, Any]:
         "dataset_dir": "/path/to/flair",
         "datalist": "$list(sorted(glob.glob(@dataset_dir + '/*.nii.gz')))",
         "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
-        "network_def": {"_target_": "UNet", **NETWORK_ARGUMENTS},
+        "network_def": {"_target_": "SegResNet", **NETWORK_ARGUMENTS},
         "network": "$@network_def.to(@device)",
         "weights": "$@bundle_root + '/models/model.pt'",
         "preprocessing": {"_target_": "Compose", "transforms": preprocessing},
@@ -124,7 +124,7 @@ def metadata(eval_metrics: dict[str, float], training_statement: str) -> dict[st
         },
         "name": "FLAIR white-matter lesion candidates",
         "task": "Highlight candidates of white-matter lesions in FLAIR brain MRI",
-        "description": "A small 3D residual U-Net that marks candidates of white-matter lesions "
+        "description": "A small 3D residual network that marks candidates of white-matter lesions "
         "in one FLAIR volume. Synthetic volumes are made from the MNI152 template. "
         + training_statement,
         "authors": "The napari-medcnn authors",
@@ -142,7 +142,7 @@ def metadata(eval_metrics: dict[str, float], training_statement: str) -> dict[st
         "references": [
             "Lesjak Z. et al., Neuroinformatics 2017, doi:10.1007/s12021-017-9348-7",
             "Fonov V. et al., NeuroImage 2011, doi:10.1016/j.neuroimage.2010.07.033",
-            "Kerfoot E. et al., Left-ventricle quantification using residual U-Net, STACOM 2018",
+            "Myronenko A., 3D MRI brain tumor segmentation using autoencoder regularization, 2018",
         ],
         "network_data_format": {
             "inputs": {

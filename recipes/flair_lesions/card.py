@@ -13,8 +13,7 @@ TEMPLATE = Path(__file__).parent / "card_template.md"
 
 KINDS = {
     "intensity_baseline": "intensity threshold in the template's white matter",
-    "synthetic_only": "**shipped weights** (synthetic training only, both patients unseen)",
-    "leave_one_patient_out": "leave one patient out: fine-tuned on the other patient; not shipped",
+    "shipped": "**shipped weights** (synthetic training only, both patients unseen)",
 }
 
 _COLUMNS = (
@@ -40,7 +39,7 @@ def card(figures: dict[str, Any]) -> str:
     """The card as Markdown."""
     return TEMPLATE.read_text(encoding="utf-8").format(
         statement=training_statement(),
-        channels=NETWORK_ARGUMENTS["channels"],
+        filters=NETWORK_ARGUMENTS["init_filters"],
         roi=" x ".join(str(size) for size in ROI_SIZE),
         overlap=OVERLAP,
         threshold=THRESHOLD,
@@ -50,9 +49,7 @@ def card(figures: dict[str, Any]) -> str:
             f"{figures['intensity_baseline'][name]['threshold_in_brain_medians']:g} for {name}"
             for name in PATIENTS
         ),
-        out_of_domain=_out_of_domain(figures["out_of_domain_shipped_model"]),
-        before19=figures["before_settling"]["patient19"]["dice"],
-        before26=figures["before_settling"]["patient26"]["dice"],
+        out_of_domain=_out_of_domain(figures["shipped_out_of_domain"]),
         threads=figures["threads"],
         minutes=figures["training_minutes"],
     )

@@ -5,34 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from monai.networks.nets import UNet
+from monai.networks.nets import SegResNet
 
 NETWORK_ARGUMENTS: dict[str, Any] = {
     "spatial_dims": 3,
+    "init_filters": 8,
     "in_channels": 1,
     "out_channels": 1,
-    "channels": [32, 48, 80, 112],
-    "strides": [2, 2, 2],
-    "num_res_units": 2,
-    "norm": "BATCH",
+    "norm": ["GROUP", {"num_groups": 4}],
+    "blocks_down": [1, 2, 2, 2],
+    "blocks_up": [1, 1, 1],
+    "upsample_mode": "nontrainable",
 }
-"""A residual U-Net whose first convolution halves the grid, so that a 1 mm head takes seconds on a
-CPU; its last one returns to 1 mm. Batch norm, fixed at inference, keeps the absolute intensity that
-an instance norm would take out of every window, and with it whether a window holds any lesion."""
+"""A residual network that works at 1 mm throughout. Group norm does the same in training as at
+inference, whatever the lesion load of the batch; two channels a group keep the ratio between them,
+and with it whether a window holds anything bright at all."""
 
 
 RARE_LOGIT = -4.0
 """Output bias to begin with: about one voxel in fifty is lesion, and Adam moves a bias slowly."""
 
 
-def build_network() -> UNet:
+def build_network() -> SegResNet:
     """A network with fresh weights, which first takes every voxel for unlikely to be lesion."""
-    network = UNet(**NETWORK_ARGUMENTS)
-    biases = [
-        value
-        for name, value in network.named_parameters()
-        if name.endswith("conv.bias") and value.numel() == 1
-    ]
+    network = SegResNet(**NETWORK_ARGUMENTS)
+    bias = network.conv_final[-1].conv.bias
+    assert bias is not None
     with torch.no_grad():
-        biases[-1].fill_(RARE_LOGIT)
+        bias.fill_(RARE_LOGIT)
     return network

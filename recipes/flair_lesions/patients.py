@@ -10,7 +10,6 @@ import numpy as np
 
 from napari_medcnn.imaging.bias_field import correct_bias_field
 from napari_medcnn.imaging.intensity import normalise_by_brain_median
-from recipes.flair_lesions.synthesis import Example
 from recipes.flair_lesions.template import BoolArray, FloatArray
 
 PATIENTS = ("patient19", "patient26")
@@ -37,15 +36,6 @@ def read_ras(path: Path) -> tuple[FloatArray, tuple[float, float, float]]:
     image = nib.as_closest_canonical(nib.load(path))
     dx, dy, dz = (float(step) for step in image.header.get_zooms()[:3])
     return np.asarray(image.dataobj, dtype=np.float32), (dx, dy, dz)
-
-
-def stripped_example(scan: Scan) -> Example:
-    """A skull-stripped 1 mm scan as the bundle's preprocessing leaves it, with its mask."""
-    image, spacing = read_ras(scan.image)
-    truth, _ = read_ras(scan.truth)
-    brain = image > 0
-    image = even_out(image, brain, spacing)
-    return Example(image, (truth > 0).astype(np.uint8))
 
 
 def even_out(
