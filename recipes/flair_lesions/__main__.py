@@ -31,7 +31,7 @@ def main() -> None:
         action="store_true",
         help="score and publish the weights that an earlier run left in --workspace",
     )
-    parser.add_argument("--threads", type=int, default=2, help="threads of torch")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.evaluate_only:

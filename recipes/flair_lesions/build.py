@@ -31,7 +31,7 @@ WEIGHTS, LOG = "synthetic.pt", "training.csv"
 EARLY_VOLUMES, VOLUMES, EARLY_STEPS = 40, 112, 300
 """Training begins on the first volumes while the others are still being made."""
 
-SCHEDULE = Schedule(steps=1500, windows=2, learning_rate=2e-3, average=0.995, seed=1)
+SCHEDULE = Schedule(steps=1400, windows=2, learning_rate=2e-3, average=0.995, seed=1)
 
 SEVERE_SHARE = 0.4
 """Share of the windows from the third of the volumes with the heaviest load."""
