@@ -12,6 +12,20 @@ MAX_VOLUME_BYTES = 8 * 1024**3
 Twice a whole-body CT of 512x512x8000 voxels in 16 bits; what claims more is a broken or hostile
 header."""
 
+MAX_INFLATED_BYTES = 1024**3
+"""Largest deflated DICOM data set that is inflated: pydicom must inflate all of it for the header.
+
+A hostile file of 600 kB may inflate to a gigabyte; an honest deflated image is far smaller."""
+
+MAX_FRAME_PIXELS = 2**28
+"""Most pixels of one image: 16384 x 16384, four times what the largest detectors have."""
+
+MAX_CODEC_RATIO = 10_000
+"""No codec of images packs real ones tighter; empty 16 bit slices reach some thousands."""
+
+FREE_BYTES = 64 * 1024**2
+"""What any file may ask for, however small it is: a few empty slices."""
+
 MAX_COMPRESSION_RATIO = 1100
 """No deflate stream expands more (the format's own limit is 1032 to 1)."""
 
@@ -54,4 +68,41 @@ def check_claimed_size(path: Path, claimed: int, stored: int, *, compressed: boo
             f"{stored} are there",
             source=path,
             hint="copy or export the file again",
+        )
+
+
+def check_frame_size(
+    rows: int, columns: int, frames: int, bytes_per_pixel: int, stored: int, *, compressed: bool
+) -> None:
+    """Hold what a DICOM header claims against the limits and against the bytes that are there.
+
+    Parameters
+    ----------
+    rows, columns, frames : int
+        As the header says.
+    bytes_per_pixel : int
+        Of all samples of one pixel.
+    stored : int
+        Bytes of pixel data, or of the whole file.
+    compressed : bool
+        Whether the frames are compressed, each by itself.
+
+    Raises
+    ------
+    ReadError
+        When no honest file of this size holds so many pixels. It names no file.
+    """
+    if min(rows, columns, frames) < 1:
+        raise ReadError(f"its header claims {frames} frames of {rows} x {columns} pixels")
+    claimed = rows * columns * frames * max(1, bytes_per_pixel)
+    if rows * columns > MAX_FRAME_PIXELS or claimed > MAX_VOLUME_BYTES:
+        raise ReadError(
+            f"its header claims an absurd size: {frames} frames of {rows} x {columns} pixels"
+        )
+    if compressed and claimed > max(stored * MAX_CODEC_RATIO, FREE_BYTES):
+        raise ReadError(f"its header claims {claimed} bytes of pixels in a file of {stored}")
+    if not compressed and claimed > stored:
+        raise ReadError(
+            f"the file is truncated: its header claims {claimed} bytes of pixels, "
+            f"{stored} are there"
         )

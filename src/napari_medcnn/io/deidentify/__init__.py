@@ -1,0 +1,1 @@
+"""DICOM files without the patient's identity, by PS3.15 Annex E."""
