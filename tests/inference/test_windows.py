@@ -90,6 +90,20 @@ def test_the_first_of_several_outputs_counts_and_another_size_is_refused(spec: M
         slid(lambda x: x[..., ::2], image, spec)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_network_that_gives_no_finite_numbers_is_refused(spec: ModelSpec, value: float) -> None:
+    """NaN is below no threshold, so that such voxels would be lesions."""
+    image = torch.rand(1, 16, 16, 16)
+
+    def network(x: torch.Tensor) -> torch.Tensor:
+        broken = x.clone()
+        broken[..., 3, 3, 3] = value
+        return broken
+
+    with pytest.raises(ModelError, match="no finite numbers"):
+        slid(network, image, spec)
+
+
 def test_every_batch_is_reported_with_the_time_to_come(spec: ModelSpec) -> None:
     _, events = slid(lambda x: x, torch.rand(1, 40, 16, 16), spec, batch=2)
     steps: list[Event] = list(events)

@@ -56,7 +56,8 @@ def slide(
     Raises
     ------
     ModelError
-        When the network's output has another size than its input.
+        When the network's output has another size than its input, or holds values that are no
+        finite numbers: by comparison alone such a voxel would count as foreground.
     Cancelled
         When the job was cancelled.
     """
@@ -121,6 +122,14 @@ def _logits(
                 f"{tuple(windows.shape[2:])}; both must be alike"
             )
         logits: torch.Tensor = output.to("cpu", torch.float32)
+    if not torch.isfinite(logits).all():
+        half = precision == "float16"
+        raise ModelError(
+            "the network gives values that are no finite numbers, so there is no result",
+            hint="choose the device cpu, which computes in full precision"
+            if half
+            else "its weights may be damaged, or the image is none that it was made for",
+        )
     return logits
 
 
