@@ -9,7 +9,12 @@ import cc3d
 import numpy as np
 import numpy.typing as npt
 
+from napari_medcnn.core.errors import InputMismatch
 from napari_medcnn.core.geometry import Index
+
+MAX_COMPONENTS = 20_000
+"""No reader could look at so many lesions. An image taken for a label map falls into some million
+parts, which would be measured for hours."""
 
 Box: TypeAlias = tuple[slice, slice, slice]
 
@@ -51,56 +56,53 @@ class Component:
         return z, y, x
 
 
-def label_components(array: npt.NDArray[Any], connectivity: int = 26) -> npt.NDArray[np.uint32]:
-    """Number the connected components of every label.
-
-    Parameters
-    ----------
-    array : numpy.ndarray
-        ``(z, y, x)`` label map, unsigned integers or booleans, 0 is background. A component never
-        joins two labels, even where they touch.
-    connectivity : {6, 18, 26}
-        Neighbours by face, edge or corner.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(z, y, x)`` uint32: components are numbered from 1 without gaps, 0 is background.
-    """
-    components = np.zeros(array.shape, dtype=np.uint32)
-    box = foreground_box(array)
-    if box is None:
-        return components
-    # Lesions fill a small part of a scan: labelling their common box alone saves most of the time.
-    components[box] = cc3d.connected_components(
-        np.ascontiguousarray(array[box]), connectivity=connectivity, out_dtype=np.uint32
-    )
-    return components
-
-
-def cut_out_components(labels: npt.NDArray[Any]) -> list[Component]:
+def cut_out_components(
+    labels: npt.NDArray[Any], min_voxel_count: float = 0
+) -> tuple[list[Component], int]:
     """Every connected component (26 neighbours) of a label map cut out, the largest first.
 
     Parameters
     ----------
     labels : numpy.ndarray
-        ``(z, y, x)`` label map; see :func:`label_components`.
+        ``(z, y, x)`` label map, unsigned integers or booleans, 0 is background. A component never
+        joins two labels, even where they touch.
+    min_voxel_count : float
+        Components of fewer voxels are counted but not cut out.
+
+    Returns
+    -------
+    list of Component, int
+        The components, and how many smaller ones were left out.
+
+    Raises
+    ------
+    InputMismatch
+        When more than :data:`MAX_COMPONENTS` are to be cut out.
     """
     whole = foreground_box(labels)
     if whole is None:
-        return []
+        return [], 0
+    # Lesions fill a small part of a scan: labelling their common box alone saves most of the time.
     inside = np.ascontiguousarray(labels[whole])
     numbered = cc3d.connected_components(inside, connectivity=26, out_dtype=np.uint32)
-    statistics = cc3d.statistics(numbered)
+    statistics = cc3d.statistics(numbered, no_slice_conversion=True)
+    counts = statistics["voxel_counts"]
+    wanted = np.flatnonzero(counts >= min_voxel_count)
+    wanted = wanted[wanted > 0]
+    if len(wanted) > MAX_COMPONENTS:
+        raise InputMismatch(
+            f"the label map has {len(wanted)} separate parts; more than {MAX_COMPONENTS} are not "
+            "measured one by one",
+            hint="is it an image rather than a label map? If not, set a minimum volume",
+        )
     found = []
-    for number, local in enumerate(statistics["bounding_boxes"]):
-        if number == 0:
-            continue
+    for number in wanted.tolist():
+        local = _box(statistics["bounding_boxes"][number])
         mask = numbered[local] == number
         label = int(inside[local][mask][0])
-        count = int(statistics["voxel_counts"][number])
-        found.append(Component(number, label, count, _shifted(local, whole), mask))
-    return sorted(found, key=lambda c: (-c.voxel_count, c.number))
+        found.append(Component(number, label, int(counts[number]), _shifted(local, whole), mask))
+    left_out = len(counts) - 1 - len(wanted)
+    return sorted(found, key=lambda c: (-c.voxel_count, c.number)), left_out
 
 
 def foreground_box(array: npt.NDArray[Any]) -> Box | None:
@@ -118,6 +120,12 @@ def foreground_box(array: npt.NDArray[Any]) -> Box | None:
 def _span(present: npt.NDArray[np.bool_]) -> slice:
     where = np.flatnonzero(present)
     return slice(int(where[0]), int(where[-1]) + 1)
+
+
+def _box(bounds: npt.NDArray[Any]) -> Box:
+    """Half-open slices of cc3d's bounds: first and last index of one axis after the other."""
+    z, y, x = (slice(int(a), int(b) + 1) for a, b in bounds.reshape(3, 2))
+    return z, y, x
 
 
 def _shifted(local: Box, whole: Box) -> Box:

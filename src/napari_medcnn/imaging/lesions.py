@@ -59,7 +59,8 @@ def find_lesions(
     Raises
     ------
     InputMismatch
-        When the volume has several frames: measure ``volume.frame(i)``.
+        When the volume has several frames: measure ``volume.frame(i)``; or when there are so many
+        components that it is no label map of lesions.
     GeometryError
         When the grids differ, or `previous` or `predicted` has another shape.
 
@@ -70,11 +71,11 @@ def find_lesions(
     blocking finding stands; volume and 3D diameter also for a single picture, which has no depth.
     """
     _check(segmentation, volume, previous, predicted)
-    found = cut_out_components(segmentation.array)
     has_volume = not (volume.is_2d or why_not_measured(volume, accept_blocking))
     smallest = min_volume_mm3 if has_volume else 0.0
-    voxel = volume.geometry.voxel_volume_mm3
-    kept = [c for c in found if c.voxel_count * voxel >= smallest * _TIE]
+    kept, dropped_count = cut_out_components(
+        segmentation.array, smallest * _TIE / volume.geometry.voxel_volume_mm3
+    )
     ids, last_id = assign_ids(kept, previous)
     reviews = {} if previous is None else {lesion.id: lesion.review for lesion in previous.lesions}
     lesions = [
@@ -88,7 +89,7 @@ def find_lesions(
         id_map=id_map,
         volume_id=volume.id,
         min_volume_mm3=smallest,
-        dropped_count=len(found) - len(kept),
+        dropped_count=dropped_count,
         last_id=last_id,
     )
 
