@@ -9,8 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
+
+from napari_medcnn.core.segmentation import Label, Segmentation
+from napari_medcnn.io.read import read
+from napari_medcnn.io.write import write_segmentation
+from tests.io.io_files import numbers, oblique, save_dicom
 
 
 @pytest.fixture
@@ -71,6 +77,61 @@ def test_lesions_measures_a_label_map(medcnn: Callable, scan: Path, tmp_path: Pa
     (lesion,) = json.loads(outcome.out)["lesions"]
     assert lesion["volume_mm3"] == pytest.approx(8 * 6.0)
     assert (tmp_path / "out" / "lesions.csv").is_file()
+
+
+def test_lesions_of_an_accepted_image_have_their_sizes(medcnn: Callable, tmp_path: Path) -> None:
+    """The yes must reach the measuring itself, not only the question before it."""
+    geometry = oblique((9, 12, 14))
+    for path in save_dicom(tmp_path / "gap", numbers(geometry), geometry):
+        position = pydicom.dcmread(path).ImagePositionPatient
+        if round(float(geometry.lps_to_index(position)[0])) == 5:
+            path.unlink()
+    volume = read(tmp_path / "gap")[0]
+    array = np.zeros(volume.geometry.shape, np.uint8)
+    array[1:3, 2:4, 3:5] = 1
+    drawn = Segmentation(array, volume.geometry, (Label(1, "lesion"),), volume.id)
+    labels = write_segmentation(drawn, volume, tmp_path / "labels.nrrd")
+    command = ("lesions", labels, tmp_path / "gap", "--series", volume.source.series, "--json")
+    assert medcnn(*command).code == 1
+    outcome = medcnn(*command, "--accept-findings")
+    assert outcome.code == 0, outcome.err
+    (lesion,) = json.loads(outcome.out)["lesions"]
+    assert lesion["volume_mm3"] == pytest.approx(8 * volume.geometry.voxel_volume_mm3)
+
+
+def test_lesions_refuses_an_image_in_place_of_a_label_map(
+    medcnn: Callable, scan: Path, tmp_path: Path
+) -> None:
+    shape = (40, 48, 50)
+    noise = np.random.default_rng(0).integers(0, 700, shape).astype(np.int16)
+    path = tmp_path / "image.nrrd"
+    sitk.WriteImage(sitk.GetImageFromArray(noise), str(path))
+    outcome = medcnn("lesions", path, path)
+    assert outcome.code == 1
+    assert "is it an image rather than a label map?" in outcome.err
+
+
+def test_a_table_of_lesions_fits_80_columns_with_its_headings_whole(
+    medcnn: Callable, scan: Path, tmp_path: Path
+) -> None:
+    array = np.zeros((60, 120, 120), np.uint8)
+    array[10:50, 20:100, 20:100] = 1
+    array[0:2, 110:112, 110:112] = 1
+    path = tmp_path / "labels.nrrd"
+    sitk.WriteImage(sitk.GetImageFromArray(array), str(path))
+    lines = medcnn("lesions", path, path).out.splitlines()
+    assert "2 lesions" in lines[0]
+    assert any("centre LPS mm" in line for line in lines)
+    assert not any("…" in line for line in lines)
+
+
+def test_names_that_begin_alike_are_shown_whole(medcnn: Callable, tmp_path: Path) -> None:
+    image = sitk.GetImageFromArray(np.full((164, 198, 161), 1000, np.int16))
+    for name in ("flair_baseline", "flair_baseline_labels"):
+        sitk.WriteImage(image, str(tmp_path / f"{name}.nii.gz"))
+    shown = medcnn("inspect", tmp_path).out
+    cells = [line.split("│")[1].strip() for line in shown.splitlines() if line.count("│") > 2]
+    assert "flair_baseline_labels" in "".join(cells)
 
 
 def test_lesions_refuses_labels_of_another_grid(

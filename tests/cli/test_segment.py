@@ -67,6 +67,16 @@ def test_several_cases_go_on_after_a_bad_one(
     assert (out / "scan" / "run.json").is_file()
 
 
+def test_an_error_of_the_model_names_its_case(medcnn: Callable, scan: Path, tmp_path: Path) -> None:
+    """Of twenty cases, someone must know which one it was."""
+    other = tmp_path / "other.nii.gz"
+    other.write_bytes(scan.read_bytes())
+    two = make_bundle(tmp_path / "two", channels=2)
+    outcome = medcnn("segment", scan, other, "--model", two, "--out", tmp_path / "out")
+    first, second = (line for line in outcome.err.splitlines() if "error:" in line)
+    assert "scan.nii.gz" in first and "other.nii.gz" in second
+
+
 def test_machines_read_json_from_stdout_alone(
     medcnn: Callable, bundle: Path, scan: Path, tmp_path: Path
 ) -> None:

@@ -56,7 +56,8 @@ def describe(volume: Volume) -> dict[str, Any]:
 
 def _table(volumes: list[Volume]) -> Table:
     view = Table(header_style="bold")
-    for heading in ("volume", "modality", "z × y × x", "spacing mm", "range", "findings"):
+    view.add_column("volume", overflow="fold")  # cut off, two series often read alike
+    for heading in ("modality", "z × y × x", "spacing mm", "range", "findings"):
         view.add_column(heading)
     for volume in volumes:
         facts = describe(volume)

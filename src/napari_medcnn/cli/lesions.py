@@ -21,7 +21,8 @@ def lesions(
         float, typer.Option(min=0, help="Leave out lesions below this, in mm³.")
     ] = 0.0,
     accept_findings: Annotated[
-        bool, typer.Option(help="Go on although a finding forbids measuring.")
+        bool,
+        typer.Option("--accept-findings", help="Go on although a finding forbids measuring."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
 ) -> None:
@@ -34,7 +35,9 @@ def lesions(
     volume = one_volume(image, series)
     require_measurable(volume, accept_findings)
     segmentation = read_segmentation(labels, volume)
-    table = find_lesions(segmentation, volume, min_volume_mm3=min_volume)
+    table = find_lesions(
+        segmentation, volume, min_volume_mm3=min_volume, accept_blocking=accept_findings
+    )
     if out is not None:
         write_lesions_csv(table, out / "lesions.csv")
         write_lesions_json(table, out / "lesions.json", volume=volume, segmentation=segmentation)
@@ -43,5 +46,5 @@ def lesions(
     else:
         for finding in volume.findings:
             output.print_finding(finding)
-        output.out.print(output.lesion_table(table, f"{len(table.lesions)} lesions"))
+        output.out.print(output.lesion_table(table, output.lesion_count(table)))
     output.print_notice()

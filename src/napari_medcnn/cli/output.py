@@ -76,32 +76,43 @@ def follow(job: events.Job, expected: type[_Result]) -> _Result:
         return events.run_to_end(job, expected, show)
 
 
+def lesion_count(table: LesionTable) -> str:
+    """E.g. ``3 lesions``, with those that were too small to be listed."""
+    count = len(table.lesions)
+    dropped = table.dropped_count
+    left_out = f", {dropped} below {table.min_volume_mm3:g} mm³ left out" if dropped else ""
+    return f"{count} lesion{'' if count == 1 else 's'}{left_out}"
+
+
 def lesion_table(table: LesionTable, title: str) -> Table:
     """The lesions for the eye, the largest first; it fits a terminal of 80 columns."""
     view = Table(title=title, title_justify="left", box=SIMPLE_HEAD, header_style="bold")
     several = len({lesion.label for lesion in table.lesions}) > 1
-    for heading in ("id", "volume mL", "long × short mm", "3D mm", "p", "centre L P S mm"):
+    for heading in ("id", "volume mL", "long × short mm", "3D mm", "p", "centre LPS mm"):
         view.add_column(heading, justify="right", no_wrap=True)
-    view.add_column("label" if several else "")
+    remarked = several or any(lesion.touches_border for lesion in table.lesions)
+    if remarked:
+        view.add_column("label" if several else "")
     for lesion in sorted(table.lesions, key=lambda lesion: -(lesion.volume_mm3.value or 0)):
-        view.add_row(*_cells(lesion, several))
+        view.add_row(*_cells(lesion), *([_remarks(lesion, several)] if remarked else []))
     return view
 
 
-def _cells(lesion: Lesion, several_labels: bool) -> list[str]:
+def _remarks(lesion: Lesion, several_labels: bool) -> str:
+    remarks = [lesion.label_name] if several_labels else []
+    return ", ".join([*remarks, "at edge"] if lesion.touches_border else remarks)
+
+
+def _cells(lesion: Lesion) -> list[str]:
     long, short = lesion.long_axis_mm, lesion.short_axis_mm
     point = lesion.centroid_lps_mm
-    remarks = [lesion.label_name] if several_labels else []
-    if lesion.touches_border:
-        remarks.append("touches border")
     return [
         str(lesion.id),
-        with_error(lesion.volume_ml, 3),
+        with_error(lesion.volume_ml, 1 if (lesion.volume_ml.value or 0) >= 10 else 3),
         f"{plain(long, 1)} × {plain(short, 1)}{_error(long, 1)}",
         with_error(lesion.max_diameter_3d_mm, 1),
         plain(lesion.mean_probability, 2),
         "–" if point is None else " ".join(f"{mm:.0f}" for mm in point),
-        ", ".join(remarks),
     ]
 
 

@@ -26,7 +26,8 @@ def segment(
         typer.Option(min=0, help="Leave out lesions below this, in mm³ (default: the model's)."),
     ] = None,
     accept_findings: Annotated[
-        bool, typer.Option(help="Go on although a finding forbids measuring.")
+        bool,
+        typer.Option("--accept-findings", help="Go on although a finding forbids measuring."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
 ) -> None:
@@ -42,8 +43,8 @@ def segment(
         except Cancelled:
             raise
         except MedcnnError as error:
-            failures.append(str(error))
-            output.fail(str(error))
+            failures.append(_failure(case, error))
+            output.fail(failures[-1])
             continue
         results.append(result)
         if not as_json:
@@ -54,6 +55,12 @@ def segment(
         output.print_notice()
     if failures:
         raise typer.Exit(1)
+
+
+def _failure(case: Path, error: MedcnnError) -> str:
+    """What went wrong with which case; many errors know neither file nor case."""
+    text = str(error)
+    return text if case.name in text else f"{case}: {text}"
 
 
 def _segment_case(
@@ -98,7 +105,6 @@ def show_case(result: CaseResult) -> None:
     """The case's lesions and where its files are."""
     for finding in result.volume.findings:
         output.print_finding(finding)
-    count = len(result.table.lesions)
-    title = f"{result.volume.name}: {count} lesion{'' if count == 1 else 's'}"
+    title = f"{result.volume.name}: {output.lesion_count(result.table)}"
     output.out.print(output.lesion_table(result.table, title))
     output.out.print(f"written to {result.folder}", soft_wrap=True)
