@@ -16,7 +16,9 @@ demo: $(READY)
 test: $(READY)
 	$(PYTEST) -m "not slow"
 
+# Orthanc, a PACS, is installed for these where that is possible; without it its tests are skipped.
 test-slow: $(READY)
+	sh tools/system_packages.sh tests
 	$(PYTEST) -m slow
 
 lint: $(READY)

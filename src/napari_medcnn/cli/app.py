@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from napari_medcnn.cli import convert, deidentify, demo, inspect, lesions, models, segment
+from napari_medcnn.cli import convert, deidentify, demo, inspect, lesions, models, pacs, segment
 from napari_medcnn.cli.output import fail
 from napari_medcnn.core.errors import Cancelled, MedcnnError
 from napari_medcnn.report.notice import RESEARCH_USE_NOTICE
@@ -26,6 +26,7 @@ cli.command("inspect")(inspect.inspect)
 cli.command("convert")(convert.convert)
 cli.command("deidentify")(deidentify.deidentify)
 cli.add_typer(models.group, name="models")
+cli.add_typer(pacs.group, name="pacs")
 cli.command("segment")(segment.segment)
 cli.command("lesions")(lesions.lesions)
 
