@@ -51,9 +51,14 @@ class FileImage:
     spacing_known: bool = True
 
 
-def to_volume(image: FileImage, path: Path, series: str = "") -> Volume:
-    """The image as a volume: sheared grids straightened (and marked), axes made canonical."""
-    resampled = image.geometry.is_sheared
+def to_volume(
+    image: FileImage, path: Path, series: str = "", *, straighten_shear: bool = True
+) -> Volume:
+    """The image as a volume: sheared grids straightened (and marked), axes made canonical.
+
+    Without `straighten_shear` a sheared grid stays as the file has it.
+    """
+    resampled = image.geometry.is_sheared and straighten_shear
     if resampled:
         image = straightened(image)
     return canonical_volume(
@@ -70,29 +75,39 @@ def to_volume(image: FileImage, path: Path, series: str = "") -> Volume:
     )
 
 
-def straightened(image: FileImage) -> FileImage:
-    """The image interpolated onto a right-angled grid, with a finding; the old grid is noted."""
-    direction = image.geometry.direction
+def sheared_finding(geometry: Geometry, *, straightened: bool = True) -> Finding:
+    """What is said of a sheared grid, whether it was straightened or stays."""
+    direction = geometry.direction
     cosines = np.abs(direction.T @ direction - np.eye(3)).max()
     angle = float(np.degrees(np.arcsin(min(1.0, float(cosines)))))
-    array, geometry = straighten(image.array, image.geometry)
-    finding = Finding(
+    done = (
+        "The image was interpolated onto a right-angled grid; results are written on that grid."
+        if straightened
+        else "It stays as stored: views show it upright, positions and volumes are right."
+    )
+    return Finding(
         "sheared-grid",
         Severity.WARNING,
-        f"The file's grid is sheared by {angle:.1f} degrees, as by a tilted gantry. The image was "
-        "interpolated onto a right-angled grid; results are written on that grid.",
+        f"The file's grid is sheared by {angle:.1f} degrees, as by a tilted gantry. {done}",
     )
+
+
+def straightened(image: FileImage) -> FileImage:
+    """The image interpolated onto a right-angled grid, with a finding; the old grid is noted."""
+    array, geometry = straighten(image.array, image.geometry)
     kept = {key: value for key, value in image.header.items() if key != "nifti"}
     kept["sheared_grid"] = {
         "shape": list(image.geometry.shape),
         "affine_lps": image.geometry.affine.tolist(),
     }
+    finding = sheared_finding(image.geometry)
+    told = any(known.code == finding.code for known in image.findings)
     return replace(
         image,
         array=array,
         geometry=geometry,
         header=kept,
-        findings=(*image.findings, finding),
+        findings=image.findings if told else (*image.findings, finding),
     )
 
 

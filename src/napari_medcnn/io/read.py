@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -24,7 +24,13 @@ PEEKED_FILES = 200
 """How many files of a folder :func:`is_readable` looks at before it gives up."""
 
 
-def read(path: str | Path, series: str | None = None) -> list[Volume]:
+def read(
+    path: str | Path | Sequence[str | Path],
+    series: str | None = None,
+    *,
+    resample: bool = True,
+    suv: bool = True,
+) -> list[Volume]:
     """Read every volume of a file or a folder.
 
     A folder gives the DICOM series in it and in the folders below it, and the NIfTI, NRRD and
@@ -33,11 +39,18 @@ def read(path: str | Path, series: str | None = None) -> list[Volume]:
 
     Parameters
     ----------
-    path : str or Path
-        A NIfTI, NRRD, MetaImage, PNG, JPEG or DICOM file, or a folder.
+    path : str or Path, or a sequence of them
+        A NIfTI, NRRD, MetaImage, PNG, JPEG or DICOM file, or a folder; or the files of one.
     series : str, optional
         Which one: a DICOM series' UID or number, or the name of a file in the folder. A volume's
-        own ``source.series`` always works.
+        own ``source.series`` always works. No other DICOM series' pixels are decoded.
+    resample : bool
+        Whether DICOM slices that form no right-angled, even grid are interpolated onto one, which
+        their findings then say. Without it they come as stored: a tilted stack sheared, an uneven
+        one as a volume for each even run.
+    suv : bool
+        Whether PET becomes SUV by body weight where its tags allow it. Without it values are as
+        the files' rescaling gives them.
 
     Returns
     -------
@@ -55,18 +68,34 @@ def read(path: str | Path, series: str | None = None) -> list[Volume]:
     >>> volume.geometry.spacing  # doctest: +SKIP
     (1.0, 1.0, 1.0)
     """
+    options = _Options(series, resample, suv)
+    if not isinstance(path, str | Path):
+        files = [Path(file) for file in path]
+        return _of_series(_read_files(files, _common_folder(files), options), series, files[0])
     path = Path(path)
     if not path.exists():
         raise ReadError("does not exist", source=path, hint="check the path")
     if path.is_dir():
-        volumes = _read_folder(path, series)
+        volumes = _read_folder(path, options)
     elif not path.is_file():
         raise ReadError("is no regular file", source=path)
     elif path.name.upper() == "DICOMDIR":
-        volumes = _read_folder(path.parent, series)
+        volumes = _read_folder(path.parent, options)
     else:
-        volumes = _read_file(path, series)
+        volumes = _read_file(path, options)
     return _of_series(volumes, series, path)
+
+
+@dataclass(frozen=True)
+class _Options:
+    series: str | None
+    resample: bool
+    suv: bool
+
+    def dicom(self, paths: list[Path], origin: Path, *, any_series: bool = False) -> list[Volume]:
+        """Read DICOM files; `any_series` where the wanted one is no DICOM series."""
+        wanted = None if any_series else self.series
+        return read_dicom(paths, origin, wanted, resample=self.resample, suv=self.suv)
 
 
 def is_readable(path: str | Path) -> bool:
@@ -82,13 +111,13 @@ def is_readable(path: str | Path) -> bool:
     return False
 
 
-def _read_file(path: Path, series: str | None) -> list[Volume]:
+def _read_file(path: Path, options: _Options) -> list[Volume]:
     found = format_of(path)
     if found is None:
         what = "is empty" if path.stat().st_size == 0 else "is not an image of a known format"
         raise ReadError(what, source=path, hint=READABLE)
     if found is Format.DICOM:
-        return read_dicom([path], path, series)
+        return options.dicom([path], path)
     return [_plain_volume(path)]
 
 
@@ -100,7 +129,7 @@ def _plain_volume(path: Path) -> Volume:
         raise ReadError(f"its grid is broken: {error.what}", source=path) from error
 
 
-def _read_folder(folder: Path, series: str | None) -> list[Volume]:
+def _read_folder(folder: Path, options: _Options) -> list[Volume]:
     files = list(islice(_files(folder), MAX_FILES + 1))
     if not files:
         raise ReadError("the folder is empty", source=folder, hint="choose a folder with images")
@@ -108,6 +137,17 @@ def _read_folder(folder: Path, series: str | None) -> list[Volume]:
         raise ReadError(
             f"the folder holds more than {MAX_FILES} files", source=folder, hint="choose one below"
         )
+    return _read_files(files, folder, options)
+
+
+def _common_folder(files: list[Path]) -> Path:
+    if not files:
+        raise ReadError("no files were named", hint="name at least one")
+    return Path(os.path.commonpath([file.resolve().parent for file in files]))
+
+
+def _read_files(files: list[Path], folder: Path, options: _Options) -> list[Volume]:
+    """Volumes of files at or below a folder; of plain images only those directly in it."""
     by_format: dict[Format | None, list[Path]] = defaultdict(list)
     for file in files:
         by_format[format_of(file)].append(file)
@@ -119,12 +159,12 @@ def _read_folder(folder: Path, series: str | None) -> list[Volume]:
     ]
     if not images and not by_format[Format.DICOM]:
         images = [file for file in by_format[Format.PICTURE] if file.parent == folder]
-    volumes, refused = _read_each(_matching(images, series))
+    volumes, refused = _read_each(_matching(images, options.series))
     if by_format[Format.DICOM]:
         # Files of no known format are counted beside the series as left out.
         candidates = sorted(by_format[Format.DICOM] + by_format[None])
         try:
-            volumes += read_dicom(candidates, folder, None if volumes else series)
+            volumes += options.dicom(candidates, folder, any_series=bool(volumes))
         except ReadError as error:
             if not volumes:
                 raise

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +14,27 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medcnn.core.errors import ReadError
+from napari_medcnn.core.geometry import AxisMap
 from napari_medcnn.core.volume import Finding
 from napari_medcnn.io.dicom.header import FrameHeader
+from napari_medcnn.io.dicom.pixels import file_pixels
 from napari_medcnn.io.limits import MAX_VOLUME_BYTES
 from napari_medcnn.io.voxels import grey, rescaled
 
-Slot = tuple[int, int]
-"""Where a frame goes: (frame, slice)."""
+MOST_THREADS = 8
+"""Decoders leave Python's lock, so that more threads than this wait for the disk only."""
+
+Member = tuple[tuple[int, int], FrameHeader]
+"""Where a frame goes (frame, slice), and the frame."""
 
 
 def decode(
-    frames: list[list[FrameHeader]],
+    frames: list[list[FrameHeader]], axes: AxisMap = AxisMap()
 ) -> tuple[npt.NDArray[Any], tuple[Finding, ...]]:
     """Decode ``[frame][slice]`` into an array ``(frame, z, y, x)``.
 
-    int16 as long as every slice is exact in it, float32 from the first that is not.
+    int16 as long as every slice is exact in it, float32 from the first that is not. The array is
+    laid out in memory so that ``axes.apply(array)`` is contiguous: reordering then copies nothing.
 
     Raises
     ------
@@ -37,18 +45,16 @@ def decode(
     shape = (len(frames), len(frames[0]), rows, columns)
     if int(np.prod(shape, dtype=object)) * 2 > MAX_VOLUME_BYTES:
         raise ReadError(f"its {shape} voxels are over the size limit")
-    array: npt.NDArray[Any] = np.empty(shape, dtype=np.int16)
+    array = _empty(shape, axes, np.int16 if _whole_numbers(frames) else np.float32)
     findings: tuple[Finding, ...] = ()
-    for (time, z), header, stored in _stored_pixels(frames):
-        if header.colour:
-            stored, colour_findings = grey(stored)
-            findings = findings or colour_findings
-        values = rescaled(stored, header.slope, header.intercept)
-        if values.shape != (rows, columns):
-            raise ReadError(f"slice {header.path.name} has another size than its header says")
-        if values.dtype != np.int16 and array.dtype == np.int16:
-            array = array.astype(np.float32)
-        array[time, z] = values
+    with warnings.catch_warnings():
+        # pydicom warns of padding and excess bytes; missing ones are errors.
+        warnings.simplefilter("ignore")
+        for (time, z), values, notes in _values(frames):
+            findings = findings or notes
+            if values.dtype.itemsize > array.dtype.itemsize:
+                array = array.astype(values.dtype)
+            array[time, z] = values
     return array, findings
 
 
@@ -58,40 +64,68 @@ def same_pixels(first: FrameHeader, second: FrameHeader) -> bool:
     return bool(np.array_equal(one, two))
 
 
-def _stored_pixels(
+def _empty(shape: tuple[int, ...], axes: AxisMap, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    if axes.is_identity:
+        return np.empty(shape, dtype=dtype)
+    reordered = np.empty((shape[0], *(shape[1 + axis] for axis in axes.order)), dtype=dtype)
+    return axes.inverse().apply(reordered)
+
+
+def _whole_numbers(frames: list[list[FrameHeader]]) -> bool:
+    return all(
+        float(frame.slope).is_integer() and float(frame.intercept).is_integer()
+        for stack in frames
+        for frame in stack
+    )
+
+
+def _values(
     frames: list[list[FrameHeader]],
-) -> Iterator[tuple[Slot, FrameHeader, npt.NDArray[Any]]]:
-    by_path: dict[Path, list[tuple[Slot, FrameHeader]]] = defaultdict(list)
+) -> Iterator[tuple[tuple[int, int], npt.NDArray[Any], tuple[Finding, ...]]]:
+    """Rescaled slices in any order, decoded by a few threads that keep close to the reader."""
+    by_path: dict[Path, list[Member]] = defaultdict(list)
     for time, stack in enumerate(frames):
         for z, header in enumerate(stack):
             by_path[header.path].append(((time, z), header))
-    for path, members in by_path.items():
-        pixels = _file_pixels(path, members[0][1])
-        for slot, header in members:
-            yield slot, header, pixels[header.index]
+    threads = min(MOST_THREADS, os.cpu_count() or 1, len(by_path))
+    if threads == 1:
+        for members in by_path.values():
+            yield from _file_values(members)
+        return
+    waiting: deque[Future[Any]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for members in by_path.values():
+                waiting.append(pool.submit(_file_values, members))
+                # Decoded slices that wait are memory beside the array.
+                if len(waiting) > 2 * threads:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
-def _file_pixels(path: Path, header: FrameHeader) -> npt.NDArray[Any]:
-    """Stored values ``(frame, y, x)`` or ``(frame, y, x, channel)`` of one file."""
-    import pydicom
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+def _file_values(
+    members: list[Member],
+) -> list[tuple[tuple[int, int], npt.NDArray[Any], tuple[Finding, ...]]]:
+    pixels = file_pixels(members[0][1])
+    found = []
+    for slot, header in members:
+        stored = _own_part(pixels[header.stored_index], header)
+        notes: tuple[Finding, ...] = ()
+        if stored.ndim == 3:
+            stored, notes = grey(stored)
+        values = rescaled(stored, header.slope, header.intercept)
+        if values.shape != header.shape:
+            raise ReadError(f"slice {header.path.name} has another size than its header says")
+        found.append((slot, values, notes))
+    return found
 
-    try:
-        with warnings.catch_warnings():
-            # pydicom warns of padding and excess bytes; missing ones are errors.
-            warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(path, force=True)
-            if "TransferSyntaxUID" not in dataset.file_meta:
-                # A file without a meta header is little endian; which of two, reading has shown.
-                implicit = dataset.original_encoding[0]
-                syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-                dataset.file_meta.TransferSyntaxUID = syntax
-            pixels = dataset.pixel_array
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError,
-            RuntimeError, NotImplementedError, MemoryError) as error:  # fmt: skip
-        raise ReadError(
-            f"the pixels of {path.name} cannot be decoded: {str(error).splitlines()[0][:200]}"
-            if str(error)
-            else f"the pixels of {path.name} cannot be decoded ({type(error).__name__})"
-        ) from error
-    return pixels if header.frame_count > 1 else pixels[np.newaxis]
+
+def _own_part(picture: npt.NDArray[Any], header: FrameHeader) -> npt.NDArray[Any]:
+    if header.tile is None:
+        return picture
+    (row, column), (rows, columns) = header.tile, header.shape
+    return picture[row : row + rows, column : column + columns]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_medcnn.core.volume import Finding, Severity
 from napari_medcnn.io.dicom.header import FrameHeader
 
 ORIENTATION_TOLERANCE = 1e-3
@@ -18,28 +19,54 @@ SPACING_TOLERANCE = 1e-4
 
 
 def without_copies(frames: Iterable[FrameHeader]) -> tuple[list[FrameHeader], int]:
-    """The frames without files that repeat a SOP Instance UID, and how many were dropped."""
-    seen: dict[tuple[str, int], FrameHeader] = {}
+    """The frames without files that repeat a SOP Instance UID, and how many were dropped.
+
+    Images that were edited and kept their UID differ in series, position or layout, and stay.
+    """
+    seen: dict[tuple[Any, ...], FrameHeader] = {}
     copies = 0
     for frame in frames:
-        if (frame.sop_uid, frame.index) in seen:
+        place = (frame.series_uid, frame.series_number, frame.position, frame.shape)
+        key = (frame.sop_uid, frame.index, *place)
+        if key in seen:
             copies += 1
         else:
-            seen[frame.sop_uid, frame.index] = frame
+            seen[key] = frame
     return list(seen.values()), copies
 
 
-def groups(frames: Iterable[FrameHeader]) -> list[list[FrameHeader]]:
-    """Frames that may form one volume, by series and then by everything that must agree."""
+def groups(
+    frames: Iterable[FrameHeader],
+) -> list[tuple[list[FrameHeader], tuple[Finding, ...]]]:
+    """Frames that may form one volume, by series and then by everything that must agree.
+
+    Groups that differ in nothing but direction or pixel spacing are told with a finding, unless
+    they are a scout's.
+    """
     coarse: dict[Any, list[FrameHeader]] = defaultdict(list)
     for frame in frames:
         coarse[_key(frame)].append(frame)
-    return [group for members in coarse.values() for group in _by_grid(members)]
+    found: list[tuple[list[FrameHeader], tuple[Finding, ...]]] = []
+    for members in coarse.values():
+        parts = _by_grid(members)
+        scout = "LOCALIZER" in members[0].image_type
+        notes = (_split_finding(len(parts)),) if len(parts) > 1 and not scout else ()
+        found.extend((part, notes) for part in parts)
+    return found
+
+
+def _split_finding(count: int) -> Finding:
+    text = (
+        f"The series holds slices of {count} directions or pixel sizes; each became a volume of "
+        "its own, and what crosses their border is cut."
+    )
+    return Finding("directions-mixed", Severity.WARNING, text)
 
 
 def _key(frame: FrameHeader) -> tuple[Any, ...]:
     return (
         frame.series_uid,
+        frame.series_number,
         frame.modality,
         frame.shape,
         frame.colour,
@@ -50,6 +77,7 @@ def _key(frame: FrameHeader) -> tuple[Any, ...]:
         frame.refusal,
         frame.position is None or frame.orientation is None,
         frame.path if frame.position is None else None,
+        frame.tile is None,
     )
 
 

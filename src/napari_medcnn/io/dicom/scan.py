@@ -13,7 +13,9 @@ from typing import BinaryIO
 
 from napari_medcnn.core.errors import ReadError
 from napari_medcnn.core.volume import Finding, Severity
+from napari_medcnn.io.dicom.encoding import encoding_of
 from napari_medcnn.io.dicom.header import TAGS, FrameHeader, frame_headers
+from napari_medcnn.io.dicom.mosaic import is_mosaic, tiles
 from napari_medcnn.io.limits import MAX_VOLUME_BYTES
 
 MAX_INFLATED_BYTES = 1024**3
@@ -75,10 +77,10 @@ def _read_header(path: Path) -> list[FrameHeader]:
     import pydicom
     from pydicom.errors import BytesLengthException, InvalidDicomError
 
-    if not looks_like_dicom(path):
-        raise ReadError("not DICOM")
     if path.name.upper() == "DICOMDIR":
         raise ReadError("a directory record")
+    if not looks_like_dicom(path):
+        raise ReadError("not DICOM")
     try:
         # pydicom warns of every irregular value; what matters is checked here by its meaning.
         with warnings.catch_warnings():
@@ -89,7 +91,9 @@ def _read_header(path: Path) -> list[FrameHeader]:
                 dataset = pydicom.dcmread(
                     stream, stop_before_pixels=True, specific_tags=list(TAGS), force=True
                 )
-                frames = frame_headers(dataset, path)
+                frames = frame_headers(dataset, path, encoding_of(dataset, stream))
+                if is_mosaic(frames[0], dataset):
+                    frames = tiles(frames[0], dataset) if len(frames) == 1 else frames
     except (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError,
             NotImplementedError, OverflowError, zlib.error, InvalidDicomError,
             BytesLengthException) as error:  # fmt: skip

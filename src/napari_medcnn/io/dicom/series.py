@@ -1,29 +1,48 @@
-"""DICOM files to volumes, series by series; what is no regular grid is refused with its reason."""
+"""DICOM files to volumes, series by series; what forms no volume is refused with its reason."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from napari_medcnn.core.errors import GeometryError, ReadError
-from napari_medcnn.core.geometry import Geometry
-from napari_medcnn.core.volume import Finding, FrameAxis, Severity, Volume
-from napari_medcnn.io.dicom.decode import decode, same_pixels
+from napari_medcnn.core.volume import Finding, Severity, Volume
+from napari_medcnn.io.dicom.assemble import Planned, volume_of
+from napari_medcnn.io.dicom.decode import same_pixels
 from napari_medcnn.io.dicom.group import groups, without_copies
 from napari_medcnn.io.dicom.header import FrameHeader
+from napari_medcnn.io.dicom.projection import picture_stack
 from napari_medcnn.io.dicom.scan import scan, series_title
 from napari_medcnn.io.dicom.stack import Stack, stacks
-from napari_medcnn.io.file_image import FileImage, to_volume
-
-_PROJECTIONS = ("CR", "DX", "MG", "RF", "XA", "PX", "IO", "DR", "US", "OT", "SC", "XC")
-"""Modalities whose images lie in a detector's plane rather than at a place in the patient."""
-
-_UNITS = {"HU": "HU", "BQML": "Bq/mL", "SUVBW": "SUVbw"}
 
 
-def read_dicom(paths: Iterable[Path], origin: Path, series: str | None = None) -> list[Volume]:
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The volumes of some files before decoding, and what is told of all of them."""
+
+    volumes: list[Planned]
+    refused: list[str]
+    findings: tuple[Finding, ...]
+
+
+def _series_refused(reasons: list[str]) -> tuple[Finding, ...]:
+    """The finding of series that were not read."""
+    if not reasons:
+        return ()
+    return (Finding("series-refused", Severity.WARNING, "Not read: " + "; ".join(reasons)),)
+
+
+def read_dicom(
+    paths: Iterable[Path],
+    origin: Path,
+    series: str | None = None,
+    *,
+    resample: bool = True,
+    suv: bool = True,
+) -> list[Volume]:
     """Volumes of DICOM files, sorted by series number, scouts last.
 
     Parameters
@@ -33,12 +52,49 @@ def read_dicom(paths: Iterable[Path], origin: Path, series: str | None = None) -
     origin : Path
         The file or folder that the user named.
     series : str, optional
-        Series Instance UID or series number; only this series is decoded.
+        Series Instance UID or series number, or a volume's ``source.series``; only this one is
+        decoded.
+    resample : bool
+        Whether slices that are no right-angled, even grid are interpolated onto one. Without it
+        they come as stored: sheared, or one volume an even run.
+    suv : bool
+        Whether PET becomes SUV by body weight where its tags allow it; else values are as the
+        files' own rescaling gives them.
 
     Raises
     ------
     ReadError
         When no volume can be made; with every series' reason.
+    """
+    plan = plan_series(paths, origin, series, resample=resample)
+    volumes: list[Volume] = []
+    refused = list(plan.refused)
+    for planned in plan.volumes:
+        try:
+            volumes.append(volume_of(planned, origin, resample=resample, suv=suv))
+        except (ReadError, GeometryError) as error:
+            refused.append(f"{planned.name}: {error.what}")
+    if not volumes:
+        raise ReadError(
+            "no regular volume: " + "; ".join(refused),
+            source=origin,
+            hint="look at the series in a DICOM viewer, or export it again",
+        )
+    findings = (*plan.findings, *_series_refused(refused))
+    return [replace(volume, findings=(*volume.findings, *findings)) for volume in volumes]
+
+
+def plan_series(
+    paths: Iterable[Path],
+    origin: Path,
+    series: str | None = None,
+    *,
+    resample: bool = True,
+    equal: Callable[[FrameHeader, FrameHeader], bool] = same_pixels,
+) -> Plan:
+    """Which volumes the files make, from their headers alone.
+
+    `equal` says whether two frames at one position hold the same pixels; only that may decode.
     """
     found = scan(paths)
     frames, copies = without_copies(found.frames)
@@ -51,25 +107,17 @@ def read_dicom(paths: Iterable[Path], origin: Path, series: str | None = None) -
         raise ReadError(f"holds no DICOM image ({reasons})", source=origin)
     if series is not None:
         frames = _chosen(frames, series, origin)
-    volumes: list[Volume] = []
+    made: list[tuple[Stack, tuple[Finding, ...]]] = []
     refused: list[str] = []
-    for group in sorted(groups(frames), key=_place_in_list):
+    for group, notes in sorted(groups(frames), key=lambda found: _place_in_list(found[0])):
         try:
-            volumes.extend(_volumes(group, origin))
+            made.extend((stack, notes) for stack in _stacks(group, equal, resample))
         except (ReadError, GeometryError) as error:
             refused.append(f"{series_title(group[0])}: {error.what}")
-    if not volumes:
-        raise ReadError(
-            "no regular volume: " + "; ".join(refused),
-            source=origin,
-            hint="look at the series in a DICOM viewer, or export it again",
-        )
-    if refused:
-        findings = (*findings, Finding("series-refused", Severity.WARNING,
-                                       "Not read: " + "; ".join(refused)))  # fmt: skip
-    return [
-        replace(volume, findings=(*volume.findings, *findings)) for volume in _named_apart(volumes)
-    ]
+    planned = _named_apart(made)
+    if series is not None and "#" in series:
+        planned = [volume for volume in planned if volume.series == series] or planned
+    return Plan(planned, refused, findings)
 
 
 def _chosen(frames: list[FrameHeader], series: str, origin: Path) -> list[FrameHeader]:
@@ -92,108 +140,33 @@ def _is_scout(frame: FrameHeader) -> bool:
     return bool({"LOCALIZER", "SCOUT"} & set(frame.image_type))
 
 
-def _volumes(group: list[FrameHeader], origin: Path) -> list[Volume]:
+def _stacks(
+    group: list[FrameHeader], equal: Callable[[FrameHeader, FrameHeader], bool], resample: bool
+) -> list[Stack]:
     first = group[0]
     if first.refusal:
         raise ReadError(first.refusal)
     if first.position is None or first.orientation is None:
-        return [_volume(_picture(group), origin)]
-    return [_volume(stack, origin) for stack in stacks(group, same_pixels)]
+        return [picture_stack(group)]
+    return stacks(group, equal, resample=resample)
 
 
-def _picture(group: list[FrameHeader]) -> Stack:
-    """A projection, or frames of one detector over time: one slice without a place."""
-    first = group[0]
-    if first.frame_count > 1 and first.modality not in _PROJECTIONS:
-        raise ReadError("its frames do not say where they lie in the patient")
-    spacing = first.pixel_spacing or (1.0, 1.0)
-    findings = [_spacing_finding(first)]
-    if first.spacing_source == "ImagerPixelSpacing" and (first.magnification or 0) > 1:
-        spacing = (spacing[0] / first.magnification, spacing[1] / first.magnification)  # type: ignore[operator]
-    text = "A projection has no place in the patient; positions count from its first pixel."
-    findings.append(Finding("position-unknown", Severity.INFO, text))
-    axis = None
-    if first.frame_count > 1:
-        step = (first.frame_time_ms or 0) / 1000
-        values = tuple(round(index * step, 6) for index in range(len(group))) if step else ()
-        axis = FrameAxis("time", values, "s" if step else "")
-    geometry = Geometry.from_spacing((1, *first.shape), (1.0, *spacing))
-    return Stack([[frame] for frame in group], geometry, axis, tuple(findings))
-
-
-def _spacing_finding(frame: FrameHeader) -> Finding:
-    if frame.spacing_source == "PixelSpacing":
-        text = (
-            "Pixel sizes are PixelSpacing, which was calibrated, or equals the detector's: check "
-            "lengths against a known object."
-        )
-        return Finding("spacing-calibrated", Severity.INFO, text)
-    if frame.spacing_source == "ImagerPixelSpacing" and (frame.magnification or 0) > 1:
-        text = (
-            "Pixel sizes are the detector's (ImagerPixelSpacing) divided by the estimated "
-            f"magnification of {frame.magnification:g}."
-        )
-        return Finding("spacing-demagnified", Severity.INFO, text)
-    if frame.spacing_source:
-        text = (
-            f"Pixel sizes are {frame.spacing_source}, at the detector; in the patient lengths are "
-            "shorter by an unknown magnification."
-        )
-        return Finding("spacing-at-detector", Severity.WARNING, text)
-    text = "The image does not say how large its pixels are; lengths are in pixels."
-    return Finding("spacing-unknown", Severity.WARNING, text)
-
-
-def _volume(stack: Stack, origin: Path) -> Volume:
-    first = stack.frames[0][0]
-    array, findings = decode(stack.frames)
-    if first.has_lookup_table:
-        text = "Values are as stored: the file's modality look-up table was not applied."
-        findings = (*findings, Finding("lookup-table-ignored", Severity.WARNING, text))
-    image = FileImage(
-        array=array if stack.axis else array[0],
-        geometry=stack.geometry,
-        format="dicom",
-        name=series_title(first),
-        frames=stack.axis,
-        header={
-            "series_description": first.series_description,
-            "series_number": first.series_number,
-            "image_type": list(first.image_type),
-            # For results that go back to these images: UID and frame number of every slice.
-            "instances": [[[f.sop_uid, f.index + 1] for f in row] for row in stack.frames],
-        },
-        findings=(*stack.findings, *findings),
-        modality=first.modality,
-        unit=_unit(first),
-        spacing_known=first.pixel_spacing is not None,
-    )
-    return to_volume(image, origin, first.series_uid)
-
-
-def _unit(frame: FrameHeader) -> str:
-    if frame.units:
-        return _UNITS.get(frame.units.upper(), frame.units)
-    if frame.modality == "CT" and frame.has_rescale:
-        # Rescale Type may be left out where it is HU (PS3.3 C.8.2.1); US means unspecified.
-        known = {"": "HU", "HU": "HU", "US": ""}
-        return known.get(frame.rescale_type, frame.rescale_type)
-    return ""
-
-
-def _named_apart(volumes: list[Volume]) -> list[Volume]:
+def _named_apart(made: list[tuple[Stack, tuple[Finding, ...]]]) -> list[Planned]:
     """Volumes of one series get a number each, in name and in ``source.series``."""
-    counts: dict[str, int] = {}
+    firsts = [stack.frames[0][0] for stack, _ in made]
+    totals = Counter(first.series_uid for first in firsts)
+    counts: Counter[str] = Counter()
     named = []
-    for volume in volumes:
-        uid = volume.source.series
-        total = sum(other.source.series == uid for other in volumes)
-        if total > 1:
-            counts[uid] = counts.get(uid, 0) + 1
-            volume = replace(
-                volume,
-                name=f"{volume.name} {counts[uid]}",
-                source=replace(volume.source, series=f"{uid}#{counts[uid]}"),
+    for (stack, notes), first in zip(made, firsts, strict=True):
+        uid, title = first.series_uid, series_title(first)
+        counts[uid] += 1
+        number = counts[uid] if totals[uid] > 1 else None
+        named.append(
+            Planned(
+                stack,
+                title if number is None else f"{title} {number}",
+                uid if number is None else f"{uid}#{number}",
+                notes,
             )
-        named.append(volume)
+        )
     return named
