@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,10 @@ import torch
 from napari_medcnn.core.errors import Cancelled, InputMismatch
 from napari_medcnn.core.events import JobControl
 from napari_medcnn.core.geometry import AxisMap, Geometry
-from napari_medcnn.inference.brain import BrainMask, brain_bundle, brain_mask
+from napari_medcnn.inference.brain import BrainMask, _load_model, brain_bundle, brain_mask
 from napari_medcnn.models.bundle import read_bundle
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::FutureWarning:monai"),
-    pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader:UserWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader:UserWarning")
 
 
 def _ellipsoid(scale: float = 1.0) -> tuple[np.ndarray, Geometry]:
@@ -98,6 +96,13 @@ def test_the_shipped_bundle_reads_is_small_and_unlisted() -> None:
     assert spec.spacing_mm == (2.5, 2.5, 2.5)
     assert not spec.listed
     assert spec.weights.stat().st_size < 2e6
+
+
+def test_the_bundle_s_parts_are_built_without_a_warning_of_monai() -> None:
+    """It would be shown in the middle of the command's own output."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        _load_model.__wrapped__()
 
 
 @pytest.fixture(scope="module")

@@ -101,8 +101,8 @@ def detect_skull_stripping(array: npt.NDArray[Any], geometry: Geometry) -> Strip
         return StrippedHead(False, reason, background)
     mask = clean_brain_mask(foreground)
     reason = (
-        f"everything outside {volume_ml:.0f} mL has the value {background:g}, "
-        "and no skull lies under the surface"
+        f"the scan is skull-stripped already (all outside the brain has the value {background:g}, "
+        "and no skull lies under its surface)"
     )
     return StrippedHead(True, reason, background, mask)
 
