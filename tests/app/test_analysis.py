@@ -57,6 +57,7 @@ def test_a_case_is_read_segmented_measured_and_written(
     assert record["input"] == "scan.nii.gz"
     assert record["parameters"]["min_volume_mm3"] == 50.0
     assert set(stages) <= set(record["seconds"])
+    assert "seconds" not in record["parameters"], "two sets of times that differ"
     assert len(result.table.lesions) == 1
     assert len(result.to_json()["lesions"]) == 1
     json.dumps(result.to_json(), allow_nan=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_medcnn.core.events import Message, Progress
+from napari_medcnn.core.events import Done, Message, Progress
 from napari_medcnn.core.segmentation import ModelReference
 from napari_medcnn.core.volume import Finding, Severity
 from napari_medcnn.report.run_record import RunRecord, StageClock, peak_memory_gb
@@ -60,6 +60,16 @@ def test_time_between_events_belongs_to_the_stage_of_the_later_one() -> None:
     assert list(clock.seconds) == ["model", "windows"]
     assert clock.seconds["model"] >= 0.05 and clock.seconds["windows"] >= 0.01
     assert clock.started <= datetime.now(UTC)
+
+
+def test_time_after_the_last_step_belongs_to_the_last_stage() -> None:
+    clock = StageClock()
+    clock.start()
+    clock.on_event(Progress("finishing", 1, 1))
+    time.sleep(0.03)
+    clock.on_event(Done("result"))
+    assert list(clock.seconds) == ["finishing"]
+    assert clock.seconds["finishing"] >= 0.03
 
 
 def test_a_stage_that_fails_is_timed() -> None:

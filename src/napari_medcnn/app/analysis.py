@@ -193,10 +193,10 @@ def _segmented(
     job = segment(volumes, spec, control, device=device, accept_findings=accept_findings)
     clock.start()
     for event in job:
+        clock.on_event(event)
         if isinstance(event, Done):
             segmentation: Segmentation = event.result
             return segmentation
-        clock.on_event(event)
         yield event
     raise RuntimeError("the model's job ended without a result")
 
@@ -218,10 +218,12 @@ def _write(result: CaseResult, inputs: tuple[Volume, ...], clock: StageClock) ->
         write_overlay(volume, segmentation, table, folder / OVERLAY)
     if segmentation.model is None:
         raise RuntimeError("a model's segmentation names its model")
+    # The record has times of its own, of the whole case: two that differ would only puzzle.
+    parameters = {k: v for k, v in segmentation.parameters.items() if k != "seconds"}
     RunRecord(
         model=segmentation.model,
         input_name=", ".join(_input_name(volume) for volume in inputs),
-        parameters={**segmentation.parameters, "min_volume_mm3": table.min_volume_mm3},
+        parameters={**parameters, "min_volume_mm3": table.min_volume_mm3},
         seconds_by_stage=clock.seconds,
         started=clock.started,
         findings=tuple(finding for volume in inputs for finding in volume.findings),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_medcnn.core.atomic import write_json
-from napari_medcnn.core.events import Event, Progress
+from napari_medcnn.core.events import Done, Event, Progress
 from napari_medcnn.core.segmentation import ModelReference
 from napari_medcnn.core.volume import Finding
 from napari_medcnn.report.notice import RESEARCH_USE_NOTICE
@@ -101,14 +101,15 @@ class StageClock:
     """Seconds by stage, from a job's :class:`Progress` events or from ``with`` blocks.
 
     A stage that comes again adds to its time. Between two events the time belongs to the stage of
-    the later one, because a job reports a step when it is finished; call :meth:`start` right
-    before the job.
+    the later one, because a job reports a step when it is finished, and the time from the last step
+    to :class:`Done` to the last stage; call :meth:`start` right before the job.
     """
 
     def __init__(self) -> None:
         self.started = datetime.now(UTC)
         self._seconds: dict[str, float] = {}
         self._last = time.perf_counter()
+        self._stage = ""
 
     def start(self) -> None:
         """Begin to count for the stage of the next event."""
@@ -117,9 +118,12 @@ class StageClock:
     def on_event(self, event: Event) -> None:
         """Count the time since the last event for the stage of this one."""
         if isinstance(event, Progress):
-            now = time.perf_counter()
-            self._add(event.stage, now - self._last)
-            self._last = now
+            self._stage = event.stage
+        elif not (isinstance(event, Done) and self._stage):
+            return
+        now = time.perf_counter()
+        self._add(self._stage, now - self._last)
+        self._last = now
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
