@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from napari_medcnn.core.errors import ReadError
-from napari_medcnn.io.deidentify.dates import moved_back
+from napari_medcnn.io.deidentify.dates import Shift
 from napari_medcnn.io.deidentify.dummies import dummy
 from napari_medcnn.io.deidentify.profile import Action, Profile
 from napari_medcnn.io.deidentify.pseudonyms import Pseudonyms
@@ -30,12 +30,19 @@ Changes: TypeAlias = Counter[tuple[int, str]]
 _PUBLIC_UID_ROOTS = ("1.2.840.10008.", "2.16.840.1.113883.6.")
 
 
+_OF_REFERENCES = frozenset({
+    "PurposeOfReferenceCodeSequence", "ReferencedFrameNumber", "ReferencedSOPClassUID",
+    "ReferencedSOPInstanceUID", "ReferencedSegmentNumber", "SpatialLocationsPreserved",
+})  # fmt: skip
+"""What a reference to an instance consists of (PS3.3 Table 10-3 and C.7.6.1)."""
+
+
 @dataclass(frozen=True)
 class Patient:
     """Who a file's patient becomes."""
 
     pseudonym: str
-    shift_days: int
+    shift: Shift
 
 
 @dataclass
@@ -72,6 +79,7 @@ class Cleaner:
         """
         if depth > MAX_DEPTH:
             raise ReadError("its header nests too deeply")
+        early = self._early_dates(dataset)
         for tag in list(dataset.keys()):
             element = _readable(dataset, tag)
             if element is None:
@@ -80,10 +88,17 @@ class Cleaner:
             action = self.profile.action(
                 int(tag), str(element.VR), top=depth == 0, sop_class=self.sop_class
             )
-            self._apply(dataset, element, action, depth)
+            if action is Action.SHIFT and not _is_empty(element):
+                self._shift(element, early=int(tag) in early)
+            elif action is not Action.SHIFT:
+                self._apply(dataset, element, action, depth)
 
     def _apply(self, dataset: Dataset, element: DataElement, action: Action, depth: int) -> None:
         tag, vr = int(element.tag), str(element.VR)
+        if action is Action.REFERENCES and vr == "SQ":
+            _reduce_to_references(element)
+            self._keep(element, depth)
+            return
         if action is Action.KEEP:
             self._keep(element, depth)
             return
@@ -92,11 +107,8 @@ class Cleaner:
             return
         if action is not Action.PSEUDONYM and _is_empty(element):
             return
-        if action is Action.UID and vr != "UI":
-            action = Action.REMOVE if vr in ("SQ", "UN") else Action.DUMMY
-        if action is Action.SHIFT:
-            self._shift(element)
-            return
+        if action is Action.REFERENCES or (action is Action.UID and vr != "UI"):
+            action = Action.REMOVE  # of another type than the standard's: it might be anything
         self.changes[tag, str(action)] += 1
         if action is Action.PSEUDONYM:
             element.value = self.patient.pseudonym
@@ -128,21 +140,39 @@ class Cleaner:
         ]  # fmt: skip
         return new if several else new[0]
 
-    def _shift(self, element: DataElement) -> None:
-        vr = str(element.VR)
+    def _early_dates(self, dataset: Dataset) -> frozenset[int]:
+        """Dates whose time, in the attribute of the same name, goes back over midnight."""
+        from pydicom.datadict import keyword_for_tag, tag_for_keyword
+
+        early = set()
+        for tag in list(dataset.keys()):
+            keyword = keyword_for_tag(tag)
+            if "Date" not in keyword or "DateTime" in keyword:
+                continue
+            time_tag = tag_for_keyword(keyword.replace("Date", "Time"))
+            if time_tag is None or time_tag not in dataset:
+                continue
+            time = _readable(dataset, time_tag)
+            if time is not None and self.patient.shift.is_early(str(time.value)):
+                early.add(int(tag))
+        return frozenset(early)
+
+    def _shift(self, element: DataElement, *, early: bool) -> None:
+        shift, vr = self.patient.shift, str(element.VR)
         several = not isinstance(element.value, str)
+        old = [str(value) for value in (element.value if several else [element.value])]
         try:
-            new = [
-                moved_back(str(value), vr, self.patient.shift_days)
-                for value in (element.value if several else [element.value])
-            ]
+            if vr == "DA":
+                new = [shift.date(value, early=early) if value else "" for value in old]
+            else:
+                move = shift.time if vr == "TM" else shift.date_time
+                new = [move(value) if value else "" for value in old]
         except ValueError:
             self.changes[int(element.tag), str(Action.DUMMY)] += 1
             element.value = dummy("", vr)
             return
-        if vr != "TM":  # times of day stay as they are
-            self.changes[int(element.tag), str(Action.SHIFT)] += 1
-            element.value = new if several else new[0]
+        self.changes[int(element.tag), str(Action.SHIFT)] += 1
+        element.value = new if several else new[0]
 
     def _remove(self, dataset: Dataset, tag: int, counted_as: int) -> None:
         del dataset[tag]
@@ -162,6 +192,15 @@ def _readable(dataset: Dataset, tag: int) -> DataElement | None:
     if element.VR in ("DS", "IS") and not all(_is_number(part) for part in _parts(value)):
         return None
     return element
+
+
+def _reduce_to_references(element: DataElement) -> None:
+    from pydicom.datadict import keyword_for_tag
+
+    for item in element.value or []:
+        for tag in list(item.keys()):
+            if keyword_for_tag(tag) not in _OF_REFERENCES:
+                del item[tag]
 
 
 def _is_number(value: Any) -> bool:

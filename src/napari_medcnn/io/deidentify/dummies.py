@@ -92,10 +92,20 @@ def _graphic() -> Dataset:
     return item
 
 
+def _annotation() -> Dataset:
+    from pydicom.dataset import Dataset
+
+    item = Dataset()
+    item.UnformattedTextValue = TEXT
+    item.ReferencedWaveformChannels = [1, 0]
+    return item
+
+
 _SEQUENCES: dict[str, Callable[[], Dataset]] = {
     "ContentSequence": _comment,
     "GraphicAnnotationSequence": _graphic,
     "OperatorIdentificationSequence": _person,
     "PersonIdentificationCodeSequence": _code,
     "VerifyingObserverSequence": _observer,
+    "WaveformAnnotationSequence": _annotation,
 }

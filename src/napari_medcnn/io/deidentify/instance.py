@@ -88,7 +88,7 @@ def _cleaned(dataset: FileDataset, profile: Profile, pseudonyms: Pseudonyms) -> 
             raise ReadError(f"is {reason}")
     study, series = _uid(dataset, "StudyInstanceUID"), _uid(dataset, "SeriesInstanceUID")
     identity = _identity(dataset, study)
-    patient = Patient(pseudonyms.patient(identity), pseudonyms.shift_days(identity))
+    patient = Patient(pseudonyms.patient(identity), pseudonyms.shift(identity))
     person = hashlib.sha256(_person(dataset).encode()).digest()
     found = looks(dataset)
     cleaner = Cleaner(profile, pseudonyms, patient, sop_class)

@@ -19,7 +19,8 @@ class Action(StrEnum):
     EMPTY = "emptied"  # Z
     DUMMY = "replaced by a dummy"  # D
     UID = "UID replaced"  # U
-    SHIFT = "date shifted"  # C of the modified dates option
+    SHIFT = "shifted"  # C of the modified dates option
+    REFERENCES = "reduced to references with new UIDs"  # U*
     PSEUDONYM = "replaced by the pseudonym"
     KEEP = "kept"  # K; sequences are entered
 
@@ -34,7 +35,7 @@ _TABLE_ACTIONS = {
     "X_Z_TAGS": Action.EMPTY,
     "X_D_TAGS": Action.DUMMY,
     "X_Z_D_TAGS": Action.DUMMY,
-    "X_Z_U_STAR_TAGS": Action.KEEP,
+    "X_Z_U_STAR_TAGS": Action.REFERENCES,
 }
 
 _OPTIONAL_IN_CLASSIC = frozenset({
@@ -42,7 +43,7 @@ _OPTIONAL_IN_CLASSIC = frozenset({
     "AcquisitionTime", "BarcodeValue", "DateOfLastDetectorCalibration", "DetectorID",
     "DeviceSerialNumber", "InstanceCreationDate", "InstanceCreationTime", "InstitutionCodeSequence",
     "InstitutionName", "OperatorIdentificationSequence", "OperatorsName", "ProtocolName",
-    "ReferencedStudySequence", "RequestedProcedureDescription", "SeriesDate", "SeriesTime",
+    "RequestedProcedureDescription", "SeriesDate", "SeriesTime",
     "StationName", "TimeOfLastDetectorCalibration",
 })  # fmt: skip
 """Attributes with several codes that are of type 3 at the top of every classic image: X applies."""
@@ -75,8 +76,8 @@ _DEVICE_IDENTITY = frozenset({
 })  # fmt: skip
 """K in the column "Retain Device Identity"."""
 
-_ENTERED = frozenset({"ReferencedPerformedProcedureStepSequence"})
-"""Sequences of references alone: their UIDs are replaced, which is what D asks for."""
+_REFERENCES = frozenset({"ReferencedPerformedProcedureStepSequence", "ReferencedStudySequence"})
+"""Sequences of references: new UIDs in them are what D asks for, and more useful than none."""
 
 _ALWAYS_GONE_DATES = frozenset({"PatientBirthDate", "PatientBirthTime", "GPSTimeStamp"})
 """Dates to which the modified dates option does not apply."""
@@ -149,9 +150,11 @@ class Profile:
             return chosen
         if tag not in self.actions:
             return _beyond_the_table(group, keyword, vr)
+        if keyword in _REFERENCES:
+            return Action.REFERENCES
         if top and sop_class in _CLASSIC and keyword in _OPTIONAL_IN_CLASSIC:
             return Action.REMOVE
-        return Action.KEEP if keyword in _ENTERED else self.actions[tag]
+        return self.actions[tag]
 
     def _by_option(self, keyword: str, vr: str) -> Action | None:
         if self.options.keep_patient_characteristics and keyword in _PATIENT_CHARACTERISTICS:

@@ -15,10 +15,14 @@ import secrets
 from pathlib import Path
 
 from napari_medcnn.core.errors import ReadError, WriteError
+from napari_medcnn.io.deidentify.dates import Shift
 
 KEY_BYTES = 32
 MIN_SHIFT_DAYS, MAX_SHIFT_DAYS = 365, 10 * 365
 """Dates go back by one to ten years: far enough to hide them, and never into the future."""
+
+MAX_SHIFT_MINUTES = 59
+"""Times go back by one to so many minutes, see :mod:`napari_medcnn.io.deidentify.dates`."""
 
 _PSEUDONYM_LETTERS = 12
 _KEY_FILE_HEADER = "napari-medcnn de-identification key; keep it secret"
@@ -52,10 +56,14 @@ class Pseudonyms:
         """A short folder or file name for a study, series or instance."""
         return self._digest(level, uid.strip("\0 ")).hex()[:16]
 
-    def shift_days(self, identity: str) -> int:
-        """How many days all dates of a patient go back."""
-        number = int.from_bytes(self._digest("dates", identity)[:8], "big")
-        return MIN_SHIFT_DAYS + number % (MAX_SHIFT_DAYS - MIN_SHIFT_DAYS + 1)
+    def shift(self, identity: str) -> Shift:
+        """How far all dates and times of a patient go back."""
+        digest = self._digest("dates", identity)
+        days, minutes = (int.from_bytes(part, "big") for part in (digest[:8], digest[8:16]))
+        return Shift(
+            days=MIN_SHIFT_DAYS + days % (MAX_SHIFT_DAYS - MIN_SHIFT_DAYS + 1),
+            minutes=1 + minutes % MAX_SHIFT_MINUTES,
+        )
 
     def _digest(self, purpose: str, value: str) -> bytes:
         message = f"{purpose}\0{value}".encode("utf-8", errors="surrogateescape")
