@@ -168,8 +168,15 @@ class Volume:
                 raise IndexError(f"{self.name} has one frame only")
             return self
         name = f"{self.name} [{self.frames.name} {index}]"
+        # Results that go back to the source's files must know which of its frames they belong to.
+        source = replace(self.source, header={**self.source.header, "frame": index})
         return replace(
-            self, array=self.array[index], frames=None, name=name, id=f"{self.id}-{index}"
+            self,
+            array=self.array[index],
+            frames=None,
+            name=name,
+            source=source,
+            id=f"{self.id}-{index}",
         )
 
     def on_source_grid(self, array: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Geometry]:

@@ -1,0 +1,1 @@
+"""DICOM objects out and in: segmentations, measurement reports and contours."""

@@ -1,0 +1,87 @@
+"""Open one DICOM object, or say why it cannot be opened; know what it is without reading it."""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_medcnn.core.errors import ReadError
+from napari_medcnn.io.dicom.scan import looks_like_dicom
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+READ_FAILURES = (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError,
+                 RuntimeError, NotImplementedError, OverflowError, RecursionError, MemoryError,
+                 zlib.error)  # fmt: skip
+"""What pydicom raises on files that are damaged or lie."""
+
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+
+
+class ObjectKind(StrEnum):
+    """DICOM objects that mark something in images."""
+
+    SEG = "segmentation"
+    RTSTRUCT = "structure set"
+
+
+_KINDS = {
+    "1.2.840.10008.5.1.4.1.1.66.4": ObjectKind.SEG,
+    "1.2.840.10008.5.1.4.1.1.66.7": ObjectKind.SEG,
+    "1.2.840.10008.5.1.4.1.1.481.3": ObjectKind.RTSTRUCT,
+}
+
+
+def object_kind(path: Path) -> ObjectKind | None:
+    """What a file marks, by its SOP class; None for images and files that are no DICOM."""
+    if not looks_like_dicom(path):
+        return None
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # Stops before the data set where the file's meta group names the class.
+            meta = pydicom.filereader.read_file_meta_info(path)
+            uid = meta.get("MediaStorageSOPClassUID")
+            if uid is None and meta.get("TransferSyntaxUID") != _DEFLATED:
+                head = pydicom.dcmread(path, specific_tags=["SOPClassUID"], force=True)
+                uid = head.get("SOPClassUID")
+    except (*READ_FAILURES, InvalidDicomError):
+        return None
+    return _KINDS.get(str(uid))
+
+
+def read_object(path: Path) -> Dataset:
+    """The whole data set of a DICOM object.
+
+    Raises
+    ------
+    ReadError
+        When it cannot be read, or is deflated: such a file may inflate to any size.
+    """
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            meta = pydicom.filereader.read_file_meta_info(path)
+            if meta.get("TransferSyntaxUID") == _DEFLATED:
+                raise ReadError(
+                    "is deflated, which is not read",
+                    source=path,
+                    hint="convert it to Explicit VR Little Endian",
+                )
+            return pydicom.dcmread(path, force=True)
+    except (*READ_FAILURES, InvalidDicomError) as error:
+        raise ReadError(
+            f"cannot be read as DICOM ({type(error).__name__})",
+            source=path,
+            hint="the file may be truncated or damaged",
+        ) from error
