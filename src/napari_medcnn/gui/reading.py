@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,7 +86,10 @@ def _read_images(work: tuple[Path, ...]) -> list[Volume]:
     from napari_medcnn.io.dicom.series import read_dicom
     from napari_medcnn.io.read import read
 
-    return read(work[0]) if len(work) == 1 else read_dicom(work, work[0].parent)
+    if len(work) == 1:
+        return read(work[0])
+    # Some scanners export each slice into a folder of its own.
+    return read_dicom(work, Path(os.path.commonpath([path.parent for path in work])))
 
 
 def _read_segmentation(path: Path, volumes: Sequence[Volume]) -> Result:

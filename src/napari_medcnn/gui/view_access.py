@@ -11,6 +11,7 @@ from napari.components.overlays import TextOverlay
 from napari.layers import Layer
 from napari.settings import get_settings
 from napari.viewer import Viewer
+from qtpy.QtWidgets import QWidget
 
 from napari_medcnn.app.adoption import ORIENTATION_ASSUMED
 from napari_medcnn.app.layers import METADATA_KEY
@@ -26,6 +27,12 @@ PROJECTIONS = frozenset({"CR", "DX", "IO", "MG", "PX", "RF", "XA"})
 def unwrapped(viewer: Viewer | ViewerModel) -> Any:
     """The viewer itself; plugins are handed a proxy, which is another object each time."""
     return getattr(viewer, "__wrapped__", viewer)
+
+
+def canvas_of(viewer: Viewer) -> QWidget:
+    """The widget that holds the viewer's canvas and takes what is dropped on it."""
+    canvas: QWidget = unwrapped(viewer).window._qt_viewer
+    return canvas
 
 
 def camera_of(viewer: ViewerModel) -> Camera:

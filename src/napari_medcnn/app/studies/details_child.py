@@ -20,6 +20,10 @@ from napari_medcnn.app.studies.index_reader import IndexReader, SeriesDetails, S
 from napari_medcnn.app.studies.index_writer import keep_details
 from napari_medcnn.app.studies.patient_key import Identity
 from napari_medcnn.app.studies.thumbnail import dicom_thumbnail, volume_thumbnail
+from napari_medcnn.core.volume import Finding, Severity
+from napari_medcnn.io.dicom.listing import findings_of
+
+_ABOUT_IMAGES = ("SEG", "RTSTRUCT", "RTPLAN", "SR", "PR", "KO", "REG")
 
 
 def main() -> int:
@@ -44,7 +48,18 @@ def main() -> int:
 
 
 def _details(reader: IndexReader, series: SeriesRow, folder: Path) -> SeriesDetails:
-    return SeriesDetails(_picture(reader, series, folder))
+    return SeriesDetails(_picture(reader, series, folder), _findings(reader, series, folder))
+
+
+def _findings(reader: IndexReader, series: SeriesRow, folder: Path) -> tuple[Finding, ...]:
+    # Objects about images, such as segmentations, load in other ways than a stack of slices.
+    if series.kind != "dicom" or not series.rows or series.modality in _ABOUT_IMAGES:
+        return ()
+    try:
+        return findings_of(folder / path for path in reader.files(series.id))
+    except Exception as error:  # noqa: BLE001 - what its files do must not cost the others
+        text = f"Its headers cannot be read ({type(error).__name__})"
+        return (Finding("series-unreadable", Severity.BLOCKING, text),)
 
 
 def _picture(reader: IndexReader, series: SeriesRow, folder: Path) -> bytes | None:

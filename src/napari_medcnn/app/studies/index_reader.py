@@ -259,4 +259,5 @@ class IndexReader:
 
 
 def _series(row: tuple[Any, ...]) -> SeriesRow:
-    return SeriesRow(*row[:13], row[13:16], row[16], row[17])
+    values = [*row[:13], row[13:16], *row[16:]]
+    return SeriesRow(*values)

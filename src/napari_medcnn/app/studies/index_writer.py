@@ -136,7 +136,9 @@ class IndexWriter:
         self._touched.update({series, before and before[1]} - {None})
 
     def _series_of(self, header: ImageHeader) -> int:
-        patient = self._patients.get(header.patient_key) or self._patient(header)
+        patient = self._patients.get(header.patient_key)
+        if patient is None:
+            patient = self._patient(header)
         study = self._studies.get((patient, header.study_uid)) or self._study(patient, header)
         key = (study, header.series_uid)
         if key not in self._series:
@@ -155,7 +157,9 @@ class IndexWriter:
         return self._series[key]
 
     def _patient(self, header: ImageHeader) -> int:
-        named = {"id_key": header.id_key, "sex": header.sex}
+        named: dict[str, object] = {"id_key": header.id_key, "sex": header.sex}
+        if not header.patient_key:
+            named["id"] = 0  # people are counted from 1
         found = self._found_or_made("patients", {"key": header.patient_key}, named)
         self._patients[header.patient_key] = found
         return found
