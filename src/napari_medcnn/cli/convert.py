@@ -16,12 +16,21 @@ def convert(
         Path, typer.Argument(metavar="OUT", help="A folder, or one file that ends in .nii.gz.")
     ],
     series: Annotated[str | None, typer.Option(help="Only this series.")] = None,
+    as_stored: Annotated[
+        bool,
+        typer.Option(
+            "--as-stored", help="Interpolate nothing: tilted stacks sheared, uneven ones in parts."
+        ),
+    ] = False,
+    suv: Annotated[
+        bool, typer.Option("--suv", help="PET as SUV by body weight where its tags allow it.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
 ) -> None:
     """Write each volume found as NIfTI; NAME.json beside it holds findings, never identity."""
     from napari_medcnn.io.convert import convert as convert_files
 
-    written = convert_files(source, target, series=series)
+    written = convert_files(source, target, series, resample=not as_stored, suv=suv)
     if as_json:
         output.print_json({"written": [str(path) for path in written]})
         return

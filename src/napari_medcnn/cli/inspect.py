@@ -16,19 +16,22 @@ from napari_medcnn.core.volume import Volume
 def inspect(
     path: Annotated[Path, typer.Argument(help="An image file, or a folder of DICOM files.")],
     series: Annotated[str | None, typer.Option(help="Only this series.")] = None,
+    as_stored: Annotated[
+        bool, typer.Option("--as-stored", help="Interpolate nothing, whatever the slices' grid.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
 ) -> None:
     """Show the volumes of a file or folder with their grids and findings."""
     from napari_medcnn.io.read import read
 
-    volumes = read(path, series=series)
+    volumes = read(path, series=series, resample=not as_stored)
     if as_json:
         output.print_json({"volumes": [describe(volume) for volume in volumes]})
         return
     output.out.print(_table(volumes))
     for volume in volumes:
         for finding in volume.findings:
-            output.err.print(f"{escape(volume.name)}: ", end="")
+            output.err.print(f"{escape(f'{volume.name} [{finding.code}]')} ", end="")
             output.print_finding(finding)
 
 
@@ -70,6 +73,16 @@ def _table(volumes: list[Volume]) -> Table:
             frames + " × ".join(str(n) for n in volume.geometry.shape),
             " × ".join(f"{mm:.4g}" for mm in spacing) if spacing else "unknown",
             f"{low:.5g} … {high:.5g} {volume.unit}".strip(),
-            str(len(volume.findings)) if volume.findings else "none",
+            _findings(volume),
         )
     return view
+
+
+def _findings(volume: Volume) -> str:
+    """How many, and how bad: ``2, 1 blocking, resampled``."""
+    parts = [str(len(volume.findings) or "none")]
+    if volume.blocking_findings:
+        parts.append(f"[bold red]{len(volume.blocking_findings)} blocking[/]")
+    if volume.resampled:
+        parts.append("resampled")
+    return ", ".join(parts)

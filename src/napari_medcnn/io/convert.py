@@ -15,7 +15,14 @@ from napari_medcnn.io.write import write_volume
 _LONGEST_NAME = 80
 
 
-def convert(source: str | Path, out: str | Path, series: str | None = None) -> list[Path]:
+def convert(
+    source: str | Path,
+    out: str | Path,
+    series: str | None = None,
+    *,
+    resample: bool = True,
+    suv: bool = False,
+) -> list[Path]:
     """Write every volume of a file or folder, and ``NAME.json`` beside each.
 
     Parameters
@@ -27,6 +34,12 @@ def convert(source: str | Path, out: str | Path, series: str | None = None) -> l
         written, when there is one volume.
     series : str, optional
         Only this series.
+    resample : bool
+        Without it, DICOM slices that form no right-angled, even grid are written as stored.
+    suv : bool
+        Whether PET becomes SUV by body weight where its tags allow it. By default values are as
+        the files' own rescaling gives them, as other converters write them; the sidecar's `unit`
+        tells.
 
     Returns
     -------
@@ -41,7 +54,7 @@ def convert(source: str | Path, out: str | Path, series: str | None = None) -> l
         When reading or writing fails.
     """
     out = Path(out)
-    volumes = read(source, series)
+    volumes = read(source, series, resample=resample, suv=suv)
     single = bool(write_suffix(out)) and not out.is_dir()
     if single and len(volumes) > 1:
         listed = "; ".join(_listed(volume) for volume in volumes)

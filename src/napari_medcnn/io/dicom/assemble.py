@@ -34,9 +34,20 @@ class Planned:
         return self.stack.frames[0][0]
 
 
-def findings_before_decoding(plan: Planned, *, resample: bool = True) -> tuple[Finding, ...]:
+def pet_scale(plan: Planned) -> SuvScale | None:
+    """The way from a PET volume's values to SUV, None of other modalities."""
+    if plan.first.modality != "PT":
+        return None
+    return suv_scale([frame for row in plan.stack.frames for frame in row])
+
+
+def findings_before_decoding(
+    plan: Planned, scale: SuvScale | None, *, resample: bool = True
+) -> tuple[Finding, ...]:
     """The findings that need no pixels: of the stack, its values' meaning, and its grid."""
     findings = (*plan.findings, *plan.stack.findings)
+    if scale is not None and scale.factor is None:
+        findings = (*findings, scale.finding)
     if plan.first.has_lookup_table:
         text = "Values are as stored: the file's modality look-up table was not applied."
         findings = (*findings, Finding("lookup-table-ignored", Severity.WARNING, text))
@@ -65,14 +76,11 @@ def volume_of(plan: Planned, origin: Path, *, resample: bool = True, suv: bool =
         When pixels cannot be decoded.
     """
     stack, first = plan.stack, plan.first
-    findings = findings_before_decoding(plan, resample=resample)
-    unit, frames = _unit(first), stack.frames
-    if first.modality == "PT" and suv:
-        scale = suv_scale([frame for row in frames for frame in row])
-        if scale.factor is None:
-            findings = (*findings, scale.finding)
-        else:
-            frames, unit = _scaled(frames, scale), SUV_UNIT
+    scale = pet_scale(plan) if suv else None
+    findings = findings_before_decoding(plan, scale, resample=resample)
+    unit, frames = value_unit(first), stack.frames
+    if scale is not None and scale.factor is not None:
+        frames, unit = _scaled(frames, scale.factor), SUV_UNIT
     axes = stack.geometry.canonical_axes()
     array, notes = decode(frames, axes)
     header = _header(stack, first)
@@ -94,8 +102,7 @@ def volume_of(plan: Planned, origin: Path, *, resample: bool = True, suv: bool =
     return replace(volume, resampled=volume.resampled or stack.places is not None)
 
 
-def _scaled(frames: list[list[FrameHeader]], scale: SuvScale) -> list[list[FrameHeader]]:
-    factor = scale.factor or 1.0
+def _scaled(frames: list[list[FrameHeader]], factor: float) -> list[list[FrameHeader]]:
     return [
         [replace(f, slope=f.slope * factor, intercept=f.intercept * factor) for f in row]
         for row in frames
@@ -133,7 +140,8 @@ def _source_slices(stack: Stack) -> dict[str, Any]:
     }
 
 
-def _unit(frame: FrameHeader) -> str:
+def value_unit(frame: FrameHeader) -> str:
+    """The unit of a frame's rescaled values, ``""`` where it is arbitrary or not told."""
     if frame.units:
         return _UNITS.get(frame.units.upper(), frame.units)
     if frame.modality == "CT" and frame.has_rescale:

@@ -27,7 +27,7 @@ DICOM_FAILURES: tuple[type[Exception], ...] = (
 
 pydicom's own errors derive from Exception alone and are added where it is imported."""
 
-_DEFLATED = "1.2.840.10008.1.2.1.99"
+DEFLATED = "1.2.840.10008.1.2.1.99"
 _PREFIX_END = 132
 _LOOK = 4096
 _CHUNK = 1 << 20
@@ -93,7 +93,7 @@ def check_inflation(stream: BinaryIO) -> None:
     if start[128:_PREFIX_END] == b"DICM" and _is_plainly_not_deflated(start):
         return
     stream.seek(_PREFIX_END if start[128:_PREFIX_END] == b"DICM" else 0)
-    if _transfer_syntax(stream) != _DEFLATED:
+    if _transfer_syntax(stream) != DEFLATED:
         return
     inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
     pending = stream.read(_CHUNK)
@@ -110,7 +110,7 @@ def _is_plainly_not_deflated(start: bytes) -> bool:
     while place + 12 <= len(start):
         group, vr = start[place : place + 2], start[place + 4 : place + 6]
         if group != b"\x02\x00":
-            return _DEFLATED.encode() not in start[:place]
+            return DEFLATED.encode() not in start[:place]
         if vr in _SHORT_VRS:
             place += 8 + int(struct.unpack_from("<H", start, place + 6)[0])
         elif vr in _LONG_VRS:
@@ -139,6 +139,6 @@ def _transfer_syntax(stream: BinaryIO) -> str:
         stream.seek(begin)
         meta = parse(stream, True, True, stop_when=ends(0x0002))
         syntax = str(meta.get("TransferSyntaxUID", ""))
-    if syntax == _DEFLATED:
+    if syntax == DEFLATED:
         parse(stream, True, True, stop_when=ends(0x0000))
     return syntax

@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medcnn.core.errors import ReadError
+from napari_medcnn.io.dicom.codestream import check_codestream
 from napari_medcnn.io.dicom.encoding import (
     UNCOMPRESSED_LITTLE_ENDIAN,
     UNDEFINED_LENGTH,
 )
+from napari_medcnn.io.dicom.guarded import dicom_failures
 from napari_medcnn.io.dicom.header import FrameHeader
 
 _JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
@@ -88,7 +90,11 @@ def _by_imagecodecs(header: FrameHeader) -> npt.NDArray[Any] | None:
         with header.path.open("rb") as stream:
             stream.seek(encoding.start)
             streams = list(generate_frames(stream, number_of_frames=header.frame_count))
+        for one in streams:
+            check_codestream(one, *header.shape)
         pictures = [decoder(one) for one in streams]
+    except ReadError as error:
+        raise ReadError(f"{header.path.name}: {error.what}") from error
     except (OSError, EOFError, ValueError, RuntimeError, MemoryError):
         return None
     wanted = encoding.dtype
@@ -103,6 +109,7 @@ def _by_imagecodecs(header: FrameHeader) -> npt.NDArray[Any] | None:
 
 def _by_pydicom(header: FrameHeader) -> npt.NDArray[Any]:
     import pydicom
+    from pydicom.encaps import generate_frames
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     path = header.path
@@ -113,13 +120,15 @@ def _by_pydicom(header: FrameHeader) -> npt.NDArray[Any]:
             implicit = dataset.original_encoding[0]
             syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
             dataset.file_meta.TransferSyntaxUID = syntax
+        elif dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+            for one in generate_frames(dataset.PixelData, number_of_frames=header.frame_count):
+                check_codestream(one, int(dataset.Rows), int(dataset.Columns))
         pixels: npt.NDArray[Any] = dataset.pixel_array
         if header.photometric == "PALETTE COLOR":
             from pydicom.pixels.processing import apply_color_lut
 
             pixels = apply_color_lut(pixels, dataset)
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError,
-            RuntimeError, NotImplementedError, MemoryError) as error:  # fmt: skip
+    except dicom_failures() as error:
         raise ReadError(
             f"the pixels of {path.name} cannot be decoded: {str(error).splitlines()[0][:200]}"
             if str(error)

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import re
 import warnings
-import zlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 from napari_medcnn.core.errors import ReadError
 from napari_medcnn.core.volume import Finding, Severity
-from napari_medcnn.io.dicom.encoding import encoding_of
+from napari_medcnn.io.dicom.encoding import UNDEFINED_LENGTH, Encoding, encoding_of
+from napari_medcnn.io.dicom.guarded import DEFLATED, check_inflation, dicom_failures
 from napari_medcnn.io.dicom.header import TAGS, FrameHeader, frame_headers
 from napari_medcnn.io.dicom.mosaic import is_mosaic, tiles
-from napari_medcnn.io.limits import MAX_VOLUME_BYTES
+from napari_medcnn.io.dicom.tag_values import integer
+from napari_medcnn.io.limits import check_frame_size
 
-MAX_INFLATED_BYTES = 1024**3
-"""Largest deflated data set that is inflated: pydicom must inflate all of it for the header.
-
-A hostile file of 600 kB may inflate to a gigabyte; an honest deflated image is far smaller."""
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 _PREAMBLE = 132
-_DEFLATED = "1.2.840.10008.1.2.1.99"
 # Files from before the preamble begin with a tag of group 0002 or 0008, little endian.
 _BARE_STARTS = (b"\x02\x00\x00\x00", b"\x08\x00\x00\x00", b"\x08\x00\x01\x00", b"\x08\x00\x05\x00",
                 b"\x08\x00\x08\x00", b"\x08\x00\x16\x00")  # fmt: skip
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,6 @@ def scan(paths: Iterable[Path]) -> Scan:
 
 def _read_header(path: Path) -> list[FrameHeader]:
     import pydicom
-    from pydicom.errors import BytesLengthException, InvalidDicomError
 
     if path.name.upper() == "DICOMDIR":
         raise ReadError("a directory record")
@@ -86,46 +82,54 @@ def _read_header(path: Path) -> list[FrameHeader]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with path.open("rb") as stream:
-                _check_inflation(stream)
+                check_inflation(stream)
                 stream.seek(0)
                 dataset = pydicom.dcmread(
                     stream, stop_before_pixels=True, specific_tags=list(TAGS), force=True
                 )
-                frames = frame_headers(dataset, path, encoding_of(dataset, stream))
+                encoding = encoding_of(dataset, stream)
+                refusal = _absurd_claim(dataset, encoding, path.stat().st_size)
+                if refusal:
+                    return [_refused(dataset, path, encoding, refusal)]
+                frames = frame_headers(dataset, path, encoding)
                 if is_mosaic(frames[0], dataset):
                     frames = tiles(frames[0], dataset) if len(frames) == 1 else frames
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError,
-            NotImplementedError, OverflowError, zlib.error, InvalidDicomError,
-            BytesLengthException) as error:  # fmt: skip
-        raise ReadError(f"its header cannot be read ({type(error).__name__})") from error
     except RecursionError as error:
         raise ReadError("its header nests too deeply") from error
-    rows, columns = frames[0].shape
-    if rows * columns * len(frames) > MAX_VOLUME_BYTES:
-        raise ReadError("its header claims an absurd size")
+    except dicom_failures() as error:
+        raise ReadError(f"its header cannot be read ({type(error).__name__})") from error
     return frames
 
 
-def _check_inflation(stream: BinaryIO) -> None:
-    """Refuse a deflated data set that inflates beyond the limit, without keeping it."""
-    from pydicom.filereader import read_file_meta_info
+def _absurd_claim(dataset: Dataset, encoding: Encoding, stored: int) -> str:
+    """Why no file of this size holds the pixels that its header claims, or an empty text."""
+    rows, columns = integer(dataset.get("Rows")) or 0, integer(dataset.get("Columns")) or 0
+    if not rows or not columns:
+        return ""  # no image at all, which is told as such
+    samples = integer(dataset.get("SamplesPerPixel")) or 1
+    compressed = encoding.length == UNDEFINED_LENGTH or encoding.transfer_syntax == DEFLATED
+    try:
+        check_frame_size(
+            rows,
+            columns,
+            integer(dataset.get("NumberOfFrames")) or 1,
+            max(1, encoding.bits_allocated // 8) * samples,
+            # Pixels of one bit fill an eighth of what is counted here.
+            stored * 8 if encoding.bits_allocated == 1 else stored,
+            compressed=compressed,
+        )
+    except ReadError as error:
+        return error.what
+    return ""
 
-    start = stream.read(4096)
-    # Only where the text of the meta group names the deflated syntax is a closer look needed.
-    if _DEFLATED.encode() not in start:
-        return
-    meta = read_file_meta_info(stream.name)
-    if str(meta.get("TransferSyntaxUID", "")) != _DEFLATED:
-        return
-    # The meta group begins with its own 12 byte length element.
-    stream.seek(_PREAMBLE + 12 + int(meta.FileMetaInformationGroupLength))
-    inflater, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    pending = stream.read(_CHUNK)
-    while pending and not inflater.eof:
-        total += len(inflater.decompress(pending, _CHUNK))
-        if total > MAX_INFLATED_BYTES:
-            raise ReadError("it inflates beyond every image's size")
-        pending = inflater.unconsumed_tail or stream.read(_CHUNK)
+
+def _refused(dataset: Dataset, path: Path, encoding: Encoding, refusal: str) -> FrameHeader:
+    """One frame in place of many: its series is refused, and not loaded without it."""
+    dataset.NumberOfFrames = 1
+    if "PerFrameFunctionalGroupsSequence" in dataset:
+        del dataset.PerFrameFunctionalGroupsSequence
+    (frame,) = frame_headers(dataset, path, encoding)
+    return replace(frame, refusal=refusal)
 
 
 def series_title(frame: FrameHeader) -> str:
