@@ -16,7 +16,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
 from napari_medcnn.core.errors import ReadError
 from napari_medcnn.core.geometry import AxisMap, Geometry
 from napari_medcnn.core.volume import Severity, Volume
-from napari_medcnn.io.dicom import scan as scan_module
+from napari_medcnn.io.dicom import guarded as guarded_module
 from napari_medcnn.io.dicom.decode import decode
 from napari_medcnn.io.dicom.scan import scan
 from napari_medcnn.io.read import is_readable, read
@@ -187,7 +187,7 @@ def test_a_refused_series_is_told_beside_the_others(tmp_path: Path) -> None:
 def test_a_file_that_inflates_without_end_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scan_module, "MAX_INFLATED_BYTES", 5 * 2**20)
+    monkeypatch.setattr(guarded_module, "MAX_INFLATED_BYTES", 5 * 2**20)
     (path,) = save_dicom(tmp_path, numbers(oblique((1, 5, 6))), oblique((1, 5, 6)))
     dataset = pydicom.dcmread(path)
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
