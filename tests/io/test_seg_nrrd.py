@@ -15,7 +15,7 @@ from napari_medcnn.core.geometry import AxisMap, Geometry
 from napari_medcnn.core.segmentation import Label, Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.io.itk import write_itk
-from napari_medcnn.io.read import read, read_segmentation
+from napari_medcnn.io.read import read, read_segmentation, read_segmentations
 from napari_medcnn.io.write import write_segmentation
 from tests.io.io_files import numbers, oblique, save_nifti
 
@@ -133,12 +133,17 @@ def test_layers_that_do_not_overlap_are_joined(tmp_path: Path) -> None:
     assert (back.array[3] == 2).all()
 
 
-def test_overlapping_segments_are_refused(tmp_path: Path) -> None:
+def test_overlapping_segments_come_as_several_label_maps_or_are_refused(tmp_path: Path) -> None:
     volume = volume_of(tmp_path)
     layers = np.ones((2, *volume.array.shape), np.uint8)
     slicer_file(tmp_path / "a.seg.nrrd", layers, volume.geometry, {})
-    with pytest.raises(ReadError, match="'two' overlaps"):
+    with pytest.raises(ReadError, match="overlap: 'two'"):
         read_segmentation(tmp_path / "a.seg.nrrd", volume)
+    one, two = read_segmentations(tmp_path / "a.seg.nrrd", volume)
+    assert (one.array == 1).all()
+    assert (two.array == 2).all()
+    only = read_segmentation(tmp_path / "a.seg.nrrd", volume, ["two"])
+    assert (only.array == 2).all()
 
 
 def test_a_cropped_file_is_placed_in_the_volume(tmp_path: Path) -> None:

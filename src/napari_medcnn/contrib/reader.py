@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from napari_medcnn.app.layers import LayerData, segmentation_layer, volume_layers
-from napari_medcnn.core.errors import ReadError
-from napari_medcnn.core.segmentation import Segmentation
-from napari_medcnn.core.volume import Source, Volume, canonical_volume
+from napari_medcnn.core.volume import Volume
 
 PathOrPaths: TypeAlias = str | Path | Sequence[str | Path]
 Reader: TypeAlias = Callable[[PathOrPaths], list[LayerData]]
@@ -31,8 +29,8 @@ def get_reader(path: PathOrPaths) -> Reader | None:
 def read_layers(path: PathOrPaths) -> list[LayerData]:
     """The layers of every volume in a file, a folder or several files.
 
-    Several DICOM files are put together to their series. A ``.seg.nrrd`` file becomes a labels
-    layer.
+    Several DICOM files are put together to their series. A ``.seg.nrrd`` file or a DICOM
+    segmentation becomes a labels layer, or several where segments overlap.
 
     Raises
     ------
@@ -44,13 +42,20 @@ def read_layers(path: PathOrPaths) -> list[LayerData]:
     from napari_medcnn.io.read import read
 
     paths = _paths(path)
-    slices = [p for p in paths if p.is_file() and format_of(p) is Format.DICOM]
+    marked = [p for p in paths if p.is_file() and _holds_segments(p)]
+    slices = [p for p in paths if p not in marked and p.is_file() and format_of(p) is Format.DICOM]
     if len(slices) == len(paths) > 1:
         return _layers(read_dicom(slices, slices[0].parent))
     layers: list[LayerData] = []
     for one in paths:
-        layers += _segments(one) if one.name.lower().endswith(".seg.nrrd") else _layers(read(one))
+        layers += _segments(one) if one in marked else _layers(read(one))
     return layers
+
+
+def _holds_segments(path: Path) -> bool:
+    from napari_medcnn.io.dicom_objects.dataset import object_kind
+
+    return path.name.lower().endswith(".seg.nrrd") or object_kind(path) is not None
 
 
 def _layers(volumes: list[Volume]) -> list[LayerData]:
@@ -58,23 +63,10 @@ def _layers(volumes: list[Volume]) -> list[LayerData]:
 
 
 def _segments(path: Path) -> list[LayerData]:
-    """A label map that comes without its image."""
-    from napari_medcnn.io.seg_nrrd import is_seg_nrrd, segments
-    from napari_medcnn.io.single_file import read_image
+    """Label maps that come without their image."""
+    from napari_medcnn.io.labels import read_labels_alone
 
-    image = read_image(path)
-    if not is_seg_nrrd(image):
-        raise ReadError("names no segments", source=path, hint="rename it to .nrrd")
-    array, labels = segments(image, path)
-    volume = canonical_volume(
-        array,
-        image.geometry,
-        source=Source(path=path, series=path.name, format="nrrd", header=image.header),
-        name=path.name.removesuffix(".seg.nrrd"),
-    )
-    return [
-        segmentation_layer(Segmentation(volume.array, volume.geometry, labels, volume.id), volume)
-    ]
+    return [segmentation_layer(labels, volume) for labels, volume in read_labels_alone(path)]
 
 
 def _is_picture(path: Path) -> bool:

@@ -106,7 +106,7 @@ def _unsigned(array: npt.NDArray[Any], path: str) -> npt.NDArray[Any]:
 
 def _labels(array: npt.NDArray[Any], attributes: Mapping[str, Any]) -> tuple[Label, ...]:
     """The layer's own labels, and numbered ones for values that it has no name for."""
-    from napari_medcnn.io.labels import numbered_label
+    from napari_medcnn.io.label_layers import numbered_label
 
     known = tuple(attributes.get("metadata", {}).get(METADATA_KEY, {}).get("labels", ()))
     values = {label.value for label in known}

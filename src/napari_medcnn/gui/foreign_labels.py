@@ -68,7 +68,7 @@ def _fits(layer: Labels, volume: Volume) -> bool:
 
 
 def _labels(layer: Labels, array: np.ndarray) -> tuple[Label, ...]:
-    from napari_medcnn.io.labels import numbered_label
+    from napari_medcnn.io.label_layers import numbered_label
 
     mine = layer.metadata.get(METADATA_KEY, {})
     known = {label.value: label for label in mine.get("labels", ())}

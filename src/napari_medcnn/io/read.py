@@ -14,11 +14,11 @@ from napari_medcnn.core.volume import Finding, Severity, Volume
 from napari_medcnn.io.dicom.series import read_dicom
 from napari_medcnn.io.file_image import to_volume
 from napari_medcnn.io.formats import READABLE, Format, format_of
-from napari_medcnn.io.labels import read_segmentation
+from napari_medcnn.io.labels import read_segmentation, read_segmentations
 from napari_medcnn.io.limits import MAX_FILES
 from napari_medcnn.io.single_file import read_image
 
-__all__ = ["PEEKED_FILES", "is_readable", "read", "read_segmentation"]
+__all__ = ["PEEKED_FILES", "is_readable", "read", "read_segmentation", "read_segmentations"]
 
 PEEKED_FILES = 200
 """How many files of a folder :func:`is_readable` looks at before it gives up."""

@@ -6,7 +6,9 @@ The keys are those of Slicer's developer guide (Segmentations, "Segmentation fil
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medcnn.core.errors import ReadError
-from napari_medcnn.core.geometry import Geometry
+from napari_medcnn.core.geometry import AxisMap, Geometry
 from napari_medcnn.core.segmentation import Label, Segmentation
 from napari_medcnn.io.file_image import FileImage
 from napari_medcnn.io.itk import write_itk
+from napari_medcnn.io.label_layers import (
+    Box,
+    LabelLayers,
+    Mask,
+    SegmentMasks,
+    chosen,
+    layered,
+)
 
 _REPRESENTATION = "Binary labelmap"
 _EMPTY_EXTENT = "0 -1 0 -1 0 -1"
@@ -76,38 +86,47 @@ def is_seg_nrrd(image: FileImage) -> bool:
     return any(re.fullmatch(r"segment\d+_id", key) for key in image.header.get("keys", {}))
 
 
-def segments(image: FileImage, path: Path) -> tuple[npt.NDArray[Any], tuple[Label, ...]]:
-    """The label map and labels of a ``.seg.nrrd`` file, on the file's own grid.
+def segments(image: FileImage, path: Path, names: Sequence[str] | None = None) -> LabelLayers:
+    """The label maps of a ``.seg.nrrd`` file, on the file's own grid.
 
     Slicer keeps segments that overlap in layers; layers that do not overlap after all are joined.
 
+    Parameters
+    ----------
+    image : FileImage
+        The file.
+    path : Path
+        For messages.
+    names : sequence of str, optional
+        Names or values of the segments to read; all by default.
+
     Returns
     -------
-    tuple
-        ``(z, y, x)`` unsigned integers, and a label for every segment; values are the file's
-        where they are unique, else counted from 1.
+    LabelLayers
+        With a label for every segment; values are the file's where they are unique, else counted
+        from 1.
 
     Raises
     ------
     ReadError
-        When segments overlap or the keys are broken.
+        When the keys are broken, or there is no such segment.
     """
     found = _segments(image.header["keys"], path)
-    layers = image.array if image.frames is not None else image.array[np.newaxis]
-    if any(segment.layer >= len(layers) for segment in found):
+    stored = image.array if image.frames is not None else image.array[np.newaxis]
+    if any(segment.layer >= len(stored) for segment in found):
         raise ReadError("names a layer that it does not hold", source=path)
-    highest = max((segment.label.value for segment in found), default=0)
-    labels = np.zeros(layers.shape[1:], dtype=np.min_scalar_type(highest))
-    for segment in found:
-        mask = layers[segment.layer] == segment.stored_value
-        if labels[mask].any():
-            raise ReadError(
-                f"segment {segment.label.name!r} overlaps another one",
-                source=path,
-                hint="export the segments one by one",
-            )
-        labels[mask] = segment.label.value
-    return labels, tuple(segment.label for segment in found)
+    wanted = chosen((segment.label for segment in found), names, path)
+    masks = [
+        SegmentMasks(segment.label, partial(_mask_of, segment, stored))
+        for segment in found
+        if segment.label in wanted
+    ]
+    return layered(masks, image.geometry, AxisMap())
+
+
+def _mask_of(segment: _Segment, stored: npt.NDArray[Any]) -> Iterator[tuple[Box, Mask]]:
+    everywhere = slice(None)
+    yield (everywhere, everywhere, everywhere), stored[segment.layer] == segment.stored_value
 
 
 def _segments(keys: dict[str, str], path: Path) -> list[_Segment]:

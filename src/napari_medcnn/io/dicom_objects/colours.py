@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_medcnn.core.segmentation import Colour
+from napari_medcnn.io.label_layers import numbered_label
 
 _WHITE = "D50"
 _L_SCALE = 65535 / 100
@@ -25,8 +26,6 @@ def cielab_of(colour: Colour) -> list[int]:
 
 def rgb_of(cielab: Sequence[Any] | None, number: int) -> Colour:
     """Recommended Display CIELab Value as RGB in 0..1; a colour of its own where there is none."""
-    from napari_medcnn.io.labels import numbered_label
-
     if cielab is None or len(cielab) != 3:
         return numbered_label(number).colour
     from skimage.color import lab2rgb

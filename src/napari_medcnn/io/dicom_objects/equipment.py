@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from napari_medcnn.core.segmentation import ModelReference
+from napari_medcnn.io.dicom_objects.codes import PRIVATE_SCHEME, PRIVATE_SCHEME_NAME
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -74,3 +75,10 @@ def algorithm(model: ModelReference | None) -> Any:
         source=MANUFACTURER,
         parameters={"model": model.id, "weights_sha256": model.weights_sha256},
     )
+
+
+def private_scheme() -> list[Any]:
+    """What the private codes' scheme is, as Coding Scheme Identification."""
+    from highdicom.coding_schemes import CodingSchemeIdentificationItem
+
+    return [CodingSchemeIdentificationItem(PRIVATE_SCHEME, name=PRIVATE_SCHEME_NAME)]

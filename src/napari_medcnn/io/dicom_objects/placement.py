@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from napari_medcnn.core.errors import GeometryError
 from napari_medcnn.core.geometry import AxisMap, FloatArray, Geometry
-from napari_medcnn.io.dicom_objects.layers import Box
+from napari_medcnn.io.label_layers import Box
 
 VOXEL_TOLERANCE = 0.05
 """Voxels coincide when their centres differ by less than this part of a voxel.

@@ -16,8 +16,14 @@ from napari_medcnn.core.segmentation import Colour, Label
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.io.dicom_objects.contours import Mask, filled
 from napari_medcnn.io.dicom_objects.dataset import READ_FAILURES
-from napari_medcnn.io.dicom_objects.layers import Box, LabelLayers, SegmentMasks, layered
 from napari_medcnn.io.dicom_objects.placement import VOXEL_TOLERANCE
+from napari_medcnn.io.label_layers import (
+    Box,
+    LabelLayers,
+    SegmentMasks,
+    layered,
+    numbered_label,
+)
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -212,8 +218,6 @@ def _region(number: int, name: str, item: Dataset | None) -> Region:
 
 
 def _colour(rgb: Sequence[object] | None, number: int) -> Colour:
-    from napari_medcnn.io.labels import numbered_label
-
     if rgb is None or len(rgb) != 3:
         return numbered_label(number).colour
     red, green, blue = (int(str(value)) / 255 for value in rgb)

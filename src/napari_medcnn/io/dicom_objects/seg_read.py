@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -12,16 +11,17 @@ from napari_medcnn.core.errors import GeometryError, ReadError
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.segmentation import Label
 from napari_medcnn.core.volume import Volume
-from napari_medcnn.io.dicom_objects.layers import (
+from napari_medcnn.io.dicom_objects.placement import Placement, inside, place_planes
+from napari_medcnn.io.dicom_objects.seg_file import SegFile
+from napari_medcnn.io.label_layers import (
     Box,
     LabelLayer,
     LabelLayers,
     Mask,
     SegmentMasks,
+    chosen,
     layered,
 )
-from napari_medcnn.io.dicom_objects.placement import Placement, inside, place_planes
-from napari_medcnn.io.dicom_objects.seg_file import SegFile
 
 FRACTION_THRESHOLD = 0.5
 """From which part of its maximum a fractional segment counts as present."""
@@ -50,34 +50,13 @@ def read_seg(seg: SegFile, volume: Volume, segments: Sequence[str] | None = None
     """
     try:
         placement = _placement(seg, volume)
-        wanted = chosen(seg.labels, segments, seg.path)
+        values = {label.value for label in chosen(seg.labels.values(), segments, seg.path)}
+        wanted = {n: label for n, label in seg.labels.items() if label.value in values}
         if seg.kind == "LABELMAP":
             return _label_map(seg, placement, volume.geometry, wanted)
         return _masks(seg, placement, volume.geometry, wanted)
     except GeometryError as error:
         raise GeometryError(error.what, source=seg.path, hint=error.hint) from error
-
-
-def chosen(
-    labels: dict[int, Label], segments: Sequence[str] | None, path: Path
-) -> dict[int, Label]:
-    """The labels that names or numbers mean; all for None.
-
-    Raises
-    ------
-    ReadError
-        When one of them is not there; the hint lists what is.
-    """
-    if segments is None:
-        return labels
-    there = ", ".join(f"{number} {label.name!r}" for number, label in labels.items())
-    found: dict[int, Label] = {}
-    for wanted in segments:
-        named = {n: lb for n, lb in labels.items() if wanted in (lb.name, str(n))}
-        if not named:
-            raise ReadError(f"has no segment {wanted!r}", source=path, hint=f"there are {there}")
-        found.update(named)
-    return found
 
 
 def _label_map(

@@ -13,7 +13,7 @@ from napari_medcnn.core.atomic import replacing
 from napari_medcnn.core.errors import WriteError
 from napari_medcnn.core.segmentation import ModelReference
 from napari_medcnn.core.volume import Volume
-from napari_medcnn.io.dicom_objects.codes import PRIVATE_SCHEME, PRIVATE_SCHEME_NAME, concept_of
+from napari_medcnn.io.dicom_objects.codes import concept_of
 from napari_medcnn.io.dicom_objects.colours import cielab_of
 from napari_medcnn.io.dicom_objects.equipment import (
     ALWAYS_PRESENT,
@@ -22,6 +22,7 @@ from napari_medcnn.io.dicom_objects.equipment import (
     SERIES_NUMBER,
     algorithm,
     copy_patient_and_study,
+    private_scheme,
     software_version,
 )
 from napari_medcnn.io.dicom_objects.segments import PlannedSegment, SegmentPlan, titles_fit
@@ -116,7 +117,7 @@ def _segmentation(
         content_label="SEGMENTATION",
         content_description="Segmentation",
         series_description="Segmentation by napari-medcnn",
-        coding_schemes=_private_scheme(plan.segments),
+        coding_schemes=private_scheme(),
         **places,
     )
     copy_patient_and_study(dataset, first)
@@ -217,14 +218,6 @@ def _descriptions(segments: tuple[PlannedSegment, ...], model: ModelReference | 
     return descriptions
 
 
-def _private_scheme(segments: tuple[PlannedSegment, ...]) -> list[Any] | None:
-    if not any(concept_of(segment.name).is_private for segment in segments):
-        return None
-    from highdicom.coding_schemes import CodingSchemeIdentificationItem
-
-    return [CodingSchemeIdentificationItem(PRIVATE_SCHEME, name=PRIVATE_SCHEME_NAME)]
-
-
 def _refer(dataset: Dataset, source: SourceImages, plane_of: Callable[[Dataset], int]) -> None:
     """Name the source: every instance in the header, and the frame under each plane."""
     from pydicom.dataset import Dataset
@@ -276,7 +269,7 @@ def _derivation(source: SourceImages, plane: int) -> Dataset:
     image.PurposeOfReferenceCodeSequence = Sequence(
         [_coded(codes.DCM.SourceImageForImageProcessingOperation)]
     )
-    image.SpatialLocationsPreserved = "YES"
+    image.SpatialLocationsPreserved = "YES" if source.is_plane(name) else "NO"
     item = Dataset()
     item.DerivationCodeSequence = Sequence([_coded(codes.DCM.Segmentation)])
     item.SourceImageSequence = Sequence([image])

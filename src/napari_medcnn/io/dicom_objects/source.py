@@ -74,9 +74,14 @@ class SourceImages:
         return int(self.datasets[name].get("NumberOfFrames") or 1) == 1
 
     def has_plane(self, name: str) -> bool:
-        """Whether a classic file says where its one frame lies."""
+        """Whether a file is one plane of the grid and says where it lies."""
+        has_position = bool(self.datasets[name].get("ImagePositionPatient"))
+        return self.is_plane(name) and self.is_single_frame(name) and has_position
+
+    def is_plane(self, name: str) -> bool:
+        """Whether a file's pixels are those of the grid's planes, and no tiles of a mosaic."""
         dataset = self.datasets[name]
-        return self.is_single_frame(name) and bool(dataset.get("ImagePositionPatient"))
+        return (dataset.get("Rows"), dataset.get("Columns")) == self.geometry.shape[1:]
 
 
 def why_no_dicom(volume: Volume) -> str:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_medcnn.core.errors import ReadError
 from napari_medcnn.core.geometry import AxisMap, Geometry
 from napari_medcnn.core.segmentation import Label
 
 Box: TypeAlias = tuple[int | slice, slice, slice]
 Mask: TypeAlias = npt.NDArray[np.bool_]
+
+_GOLDEN_RATIO = 0.618033988749895
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,24 @@ class LabelLayers:
     layers: tuple[LabelLayer, ...]
     notes: tuple[str, ...] = ()
     overlaps: tuple[str, ...] = ()
+
+
+def chosen(labels: Iterable[Label], names: Sequence[str] | None, path: Path) -> list[Label]:
+    """The labels of these names or values, in their own order; all for None.
+
+    Raises
+    ------
+    ReadError
+        When one of them is not there; the hint lists what is.
+    """
+    labels = list(labels)
+    if names is None:
+        return labels
+    for name in names:
+        if not any(name in (label.name, str(label.value)) for label in labels):
+            there = ", ".join(f"{label.value} {label.name!r}" for label in labels)
+            raise ReadError(f"has no segment {name!r}", source=path, hint=f"there are {there}")
+    return [lb for lb in labels if lb.name in names or str(lb.value) in names]
 
 
 def layered(
@@ -102,3 +125,9 @@ def _first_free(
         if not any(view[box][mask].any() for box, mask in segment.parts()):
             return number
     return len(layers)
+
+
+def numbered_label(value: int) -> Label:
+    """A label without a name of its own, in a colour that differs from its neighbours'."""
+    colour = colorsys.hsv_to_rgb((value - 1) * _GOLDEN_RATIO % 1, 0.75, 0.95)
+    return Label(value, f"label {value}", colour)
