@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,6 +37,7 @@ PLUGINS = (
     Path("/usr/local/share/orthanc/plugins/libOrthancDicomWeb.so"),
 )
 START_S = 60
+STOP_S = 5
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,11 @@ def running_orthanc(folder: Path) -> Iterator[Orthanc]:
         )
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:  # it waits for connections that were cut
+            process.kill()
+            process.wait()
 
 
 def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
@@ -139,8 +144,6 @@ def cutting_proxy(port: int, after: int) -> Iterator[int]:
                 asking = threading.Thread(target=_pump, args=(self.request, server, None))
                 asking.start()
                 _pump(server, self.request, after)
-                for end in (self.request, server):
-                    _reset(end)
                 asking.join()
 
     class Proxy(socketserver.ThreadingTCPServer):
@@ -169,13 +172,10 @@ def _pump(source: socket.socket, target: socket.socket, budget: int | None) -> N
             target.sendall(data)
     except OSError:
         return
-
-
-def _reset(end: socket.socket) -> None:
-    try:
-        end.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
+    finally:
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ from napari_medcnn.core.errors import MedcnnError
 
 if TYPE_CHECKING:
     from napari_medcnn.io.pacs.connection import PacsConnection
-    from napari_medcnn.io.pacs.download import Retrieved
-    from napari_medcnn.io.pacs.profiles import Profile, WebProfile
+    from napari_medcnn.io.pacs.profiles import WebProfile
     from napari_medcnn.io.pacs.query import Match, Query
 
 group = typer.Typer(help="Find, fetch and send DICOM on a PACS.", no_args_is_help=True)
@@ -83,7 +82,7 @@ def add(
     """Add a connection: --url for DICOMweb, or --host and --called-ae for DICOM's protocol."""
     from napari_medcnn.io.pacs.credentials import keep_in_keyring
     from napari_medcnn.io.pacs.profile_store import save_profile
-    from napari_medcnn.io.pacs.profiles import from_json
+    from napari_medcnn.io.pacs.profiles import WebProfile, from_json
 
     if bool(url) == bool(host):
         raise typer.BadParameter("give either --url or --host")
@@ -110,10 +109,12 @@ def add(
             "tls": tls,
         }
     profile = from_json({**common, **special})
-    secret = _ask(profile) if keep_secret and _logs_in(profile) else None
-    save_profile(profile, replacing=name if replace else None)
-    if secret:
+    if keep_secret and isinstance(profile, WebProfile):
+        secret = _ask(profile)
+        if not secret:
+            raise MedcnnError("there is no terminal to ask for the secret on")
         keep_in_keyring(profile, secret)
+    save_profile(profile, replacing=name if replace else None)
     output.err.print(f"added {escape(profile.name)}: {escape(profile.address)}", soft_wrap=True)
 
 
@@ -186,6 +187,8 @@ def get(
     as_json: JsonOption = False,
 ) -> None:
     """Fetch series: a study, or what the same options of find would show."""
+    from napari_medcnn.io.pacs.batch import RetrievedAll, retrieve_all
+
     if not (study or patient_id or first or last or modality or description):
         raise typer.BadParameter("say which: --study, or the options of find")
     connection = _connect(name)
@@ -197,11 +200,16 @@ def get(
         raise MedcnnError(f"more than {limit} series match", hint="narrow it or raise --limit")
     if not matches:
         raise MedcnnError("no series matches", source=f"connection {name}")
-    fetched = _fetch_all(connection, matches, out, quiet=as_json)
+    keys = [match.key for match in matches]
+    fetched = output.follow(retrieve_all(connection, keys, out), RetrievedAll)
     if as_json:
-        records = [{**asdict(one), "folder": str(one.folder)} for one in fetched]
-        output.print_json({"retrieved": records})
-    if len(fetched) < len(matches):
+        records = [{**asdict(one), "folder": str(one.folder)} for one in fetched.series]
+        output.print_json({"retrieved": records, "failures": list(fetched.failures)})
+    else:
+        for one in fetched.series:
+            output.out.print(f"{one.instances} images in {one.folder}", soft_wrap=True)
+    if fetched.failures:
+        output.fail(f"{len(fetched.failures)} of {len(keys)} series failed")
         raise typer.Exit(1)
 
 
@@ -228,12 +236,6 @@ def _connect(name: str) -> PacsConnection:
 
     profile = find_profile(name)
     return open_connection(profile, find_credential(profile, _ask))
-
-
-def _logs_in(profile: Profile) -> bool:
-    from napari_medcnn.io.pacs.credentials import needs_credential
-
-    return needs_credential(profile)
 
 
 def _ask(profile: WebProfile) -> str | None:
@@ -276,28 +278,6 @@ def _found(connection: PacsConnection, query: Query) -> tuple[tuple[Match, ...],
 
     found = output.follow(connection.find(query), Found)
     return found.matches, found.has_more
-
-
-def _fetch_all(
-    connection: PacsConnection, matches: tuple[Match, ...], out: Path, *, quiet: bool
-) -> list[Retrieved]:
-    """Every series that comes; what fails is told, and the others still come."""
-    from napari_medcnn.core.errors import Cancelled
-    from napari_medcnn.io.pacs.download import Retrieved
-
-    fetched: list[Retrieved] = []
-    for match in matches:
-        try:
-            one = output.follow(connection.retrieve(match.key, out), Retrieved)
-        except Cancelled:
-            raise
-        except MedcnnError as error:
-            output.fail(str(error))
-            continue
-        fetched.append(one)
-        if not quiet:
-            output.out.print(f"{one.instances} images in {one.folder}", soft_wrap=True)
-    return fetched
 
 
 def _table(matches: tuple[Match, ...], show_patients: bool) -> Table:

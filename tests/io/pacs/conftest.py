@@ -9,7 +9,9 @@ import pytest
 
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.volume import Volume
-from tests.pacs_server import StoredSeries, write_mr_series
+from tests.pacs_server import StoredSeries, orthanc, write_mr_series
+
+__all__ = ["orthanc"]  # a server, for the tests that ask for one
 
 
 @pytest.fixture(autouse=True)

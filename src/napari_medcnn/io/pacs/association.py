@@ -73,7 +73,11 @@ class Watch:
         """Why the association ended before its time; raises ``Cancelled`` if that is why."""
         self._control.checkpoint()
         what = self.problem or "the connection was dropped before everything had come"
-        return PacsError(what, source=f"connection {profile.name}", hint="nothing was kept; retry")
+        return PacsError(
+            what,
+            source=f"connection {profile.name}",
+            hint="nothing was kept; retry, and check our AE title's rights in the server",
+        )
 
     def _look(self) -> None:
         while not self._end.wait(_LOOK_S):
@@ -106,21 +110,11 @@ def associated(
         When the server cannot be reached, refuses us, or offers none of the contexts.
     """
     control.checkpoint()
-    _check_host(profile)
+    _check_reachable(profile)
     ours = AE(ae_title=profile.calling_ae)
     ours.connection_timeout = min(CONNECT_TIMEOUT_S, profile.timeout_s)
     ours.acse_timeout = ours.network_timeout = profile.timeout_s
     ours.dimse_timeout = None  # the watch ends what takes too long
-    connected = threading.Event()
-
-    def connect(event: evt.Event) -> None:
-        connected.set()
-        # Each message goes out in several small pieces, and each would wait for the last one's
-        # acknowledgement: 40 ms an image.
-        opened = event.assoc.dul.socket
-        if opened is not None and opened.socket is not None:
-            opened.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
     association = ours.associate(
         profile.host,
         profile.port,
@@ -129,10 +123,11 @@ def associated(
         max_pdu=MAX_PDU_BYTES,
         ext_neg=list(roles),
         tls_args=(client_tls(profile), profile.host) if profile.tls else None,
-        evt_handlers=[(evt.EVT_CONN_OPEN, connect), *handlers],
+        evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), *handlers],
     )
     if not association.is_established:
-        raise _refusal(profile, association, connected.is_set())
+        _close(association)
+        raise _refusal(profile, association)
     watch = Watch(association, control, profile.timeout_s, most_bytes)
     watch.start()
     try:
@@ -143,6 +138,7 @@ def associated(
         watch.stop()
         if association.is_established:
             association.abort()
+        _close(association)
 
 
 def checked_status(
@@ -207,31 +203,44 @@ def _unreadable_certificates(profile: DimseProfile) -> PacsError:
     )
 
 
-def _check_host(profile: DimseProfile) -> None:
+def _send_at_once(event: evt.Event) -> None:
+    # Each message goes out in several small pieces, and each would wait for the last one's
+    # acknowledgement: 40 ms an image.
+    opened = event.assoc.dul.socket
+    if opened is not None and opened.socket is not None:
+        opened.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _close(association: Association) -> None:
+    """Close the socket, which the library leaves to the garbage collector after a refusal."""
+    opened = association.dul.socket
+    if opened is not None and opened.socket is not None:
+        opened.socket.close()
+
+
+def _check_reachable(profile: DimseProfile) -> None:
+    """Open and close a plain connection: pynetdicom doesn't tell why its own fails."""
+    hint = "check host, port and firewall"
     try:
-        socket.getaddrinfo(profile.host, profile.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise PacsError(
-            f"there is no host of this name: {profile.host}",
-            source=f"connection {profile.name}",
-            hint="check the address",
-        ) from error
+        timeout_s = min(CONNECT_TIMEOUT_S, profile.timeout_s)
+        socket.create_connection((profile.host, profile.port), timeout_s).close()
+    except (socket.gaierror, UnicodeError):
+        what, hint = f"there is no host of this name: {profile.host}", "check the address"
+    except TimeoutError:
+        what = f"no answer from {profile.host}:{profile.port} in time"
+    except OSError:
+        what = f"nothing answers at {profile.host}:{profile.port}"
+    else:
+        return
+    raise PacsError(what, source=f"connection {profile.name}", hint=hint)
 
 
-def _refusal(profile: DimseProfile, association: Association, connected: bool) -> PacsError:
-    what, hint = _refusal_reason(profile, association, connected)
+def _refusal(profile: DimseProfile, association: Association) -> PacsError:
+    what, hint = _refusal_reason(profile, association)
     return PacsError(what, source=f"connection {profile.name}", hint=hint)
 
 
-def _refusal_reason(
-    profile: DimseProfile, association: Association, connected: bool
-) -> tuple[str, str]:
-    if not connected:
-        certificates = " and certificates" if profile.tls else ""
-        return (
-            f"nothing answers at {profile.host}:{profile.port}",
-            f"check host, port, firewall{certificates}",
-        )
+def _refusal_reason(profile: DimseProfile, association: Association) -> tuple[str, str]:
     if association.is_rejected:
         answer = association.acceptor.primitive
         diagnostic = None if answer is None else answer.diagnostic
@@ -246,6 +255,8 @@ def _refusal_reason(
         return "the server does not offer this service to us", (
             "check both AE titles and our rights in the server"
         )
+    if profile.tls:
+        return "the encrypted connection fails", "check the certificates, and that it is a TLS port"
     return "the connection was dropped while it was opened", (
         "check port, AE titles and whether the server wants TLS"
     )

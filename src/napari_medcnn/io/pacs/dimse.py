@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from pydicom import Dataset
+from pydicom.uid import generate_uid
 from pynetdicom import build_context
 from pynetdicom.association import Association
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -70,6 +71,9 @@ class DimseConnection:
                     source=f"connection {self.profile.name}",
                     hint=f"enter {self.profile.calling_ae} in the server",
                 )
+            # Some servers look at our title only when they are asked for something.
+            nothing = _identifier("STUDY", (), {"StudyInstanceUID": generate_uid()})
+            self._ask(association, watch, nothing, 1)
         yield Done(Verified(f"{self.profile.address} answers"))
 
     def find(self, query: Query, control: JobControl | None = None) -> Job:

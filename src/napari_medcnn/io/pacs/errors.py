@@ -12,6 +12,10 @@ class PacsError(MedcnnError):
     """A server cannot be reached, refuses, or does not keep to the protocol."""
 
 
+class LoginRefused(PacsError):
+    """The server does not accept the user, password or token."""
+
+
 class NoSuchProfile(MedcnnError):
     """There is no connection of this name."""
 

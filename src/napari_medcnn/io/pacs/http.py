@@ -12,7 +12,7 @@ from requests.auth import AuthBase
 
 from napari_medcnn.core.events import JobControl
 from napari_medcnn.io.pacs.credentials import Credential
-from napari_medcnn.io.pacs.errors import PacsError
+from napari_medcnn.io.pacs.errors import LoginRefused, PacsError
 from napari_medcnn.io.pacs.profiles import WebProfile
 
 CHUNK_BYTES = 1 << 18
@@ -20,8 +20,9 @@ CHUNK_BYTES = 1 << 18
 
 _MAX_REDIRECTS = 3
 _CONNECT_TIMEOUT_S = 10.0
+_LOGIN_REFUSED = 401
 _AUTHENTICATION = {
-    401: "the server does not let us in: user, password or token is wrong or missing",
+    _LOGIN_REFUSED: "the server does not let us in: user, password or token is wrong or missing",
     403: "the server lets us in and forbids this",
     407: "the proxy on the way asks for a login",
 }
@@ -69,6 +70,13 @@ class WatchedSession(requests.Session):
             self.cert = (certificate, key) if key else certificate
         self._control = control
         self._most_bytes = most_bytes
+        self._last: requests.Response | None = None
+
+    def close(self) -> None:
+        """Let go of the connection, whether its answer was read or not."""
+        if self._last is not None:
+            self._last.close()
+        super().close()
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a request and hand back its answer, watched while it is read."""
@@ -76,7 +84,9 @@ class WatchedSession(requests.Session):
         # dicomweb-client leaves the port out of it; http.client knows better.
         request.headers.pop("Host", None)
         kwargs["stream"] = True
-        response = super().send(request, **kwargs)
+        if self._last is not None:
+            self._last.close()
+        response = self._last = super().send(request, **kwargs)
         read: Callable[..., Iterator[Any]] = response.iter_content
 
         def watched(chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
@@ -98,7 +108,7 @@ class _Login(AuthBase):
 
     def __init__(self, profile: WebProfile, credential: Credential | None) -> None:
         self._is_token = profile.login == "token"
-        self._credential = credential
+        self._credential = None if profile.login == "none" else credential
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if self._credential is None:
@@ -126,7 +136,9 @@ def in_words(profile: WebProfile) -> Iterator[None]:
         yield
     except requests.RequestException as error:
         what, hint = _reason(error, profile)
-        raise PacsError(what, source=source, hint=hint) from None
+        refused = isinstance(error, requests.HTTPError) and _status(error) == _LOGIN_REFUSED
+        kind = LoginRefused if refused else PacsError
+        raise kind(what, source=source, hint=hint) from None
     except OSError as error:
         # A certificate file that is not there, told by requests as a plain OSError.
         raise PacsError(f"{error.strerror or error}", source=source) from None
@@ -140,8 +152,8 @@ def in_words(profile: WebProfile) -> Iterator[None]:
 
 
 def _reason(error: requests.RequestException, profile: WebProfile) -> tuple[str, str | None]:
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        return _status_reason(error.response.status_code)
+    if isinstance(error, requests.HTTPError):
+        return _status_reason(_status(error))
     if isinstance(error, requests.exceptions.SSLError):
         return "the encrypted connection fails: the server's certificate is not trusted", (
             "name the certificate to trust in the connection's CA file"
@@ -157,6 +169,10 @@ def _reason(error: requests.RequestException, profile: WebProfile) -> tuple[str,
     if isinstance(error, requests.exceptions.ConnectionError):
         return _connection_reason(str(error), profile)
     return "the answer is not what a DICOMweb server sends", "check the address"
+
+
+def _status(error: requests.HTTPError) -> int:
+    return 0 if error.response is None else error.response.status_code
 
 
 def _connection_reason(text: str, profile: WebProfile) -> tuple[str, str | None]:
