@@ -118,3 +118,4 @@ class ChildProcess:
                 for line in stdout:
                     self._lines.put(line)
         self._lines.put(None)
+        self._process.wait()  # leave no zombie, also when nobody waits for it

@@ -158,12 +158,14 @@ def _plain(value: Any) -> str:
 
 
 def _the_long_way(path: Path) -> dict[str, str]:
-    dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=True)
     texts = {}
-    for keyword in _KEYWORD_OF.values():
-        value = dataset.get(keyword)
-        many = isinstance(value, list | pydicom.multival.MultiValue)
-        texts[keyword] = "\\".join(map(str, value)) if many else str(value or "").strip()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=True)
+        for keyword in _KEYWORD_OF.values():
+            value = dataset.get(keyword)
+            many = isinstance(value, list | pydicom.multival.MultiValue)
+            texts[keyword] = "\\".join(map(str, value)) if many else str(value or "").strip()
     return texts
 
 

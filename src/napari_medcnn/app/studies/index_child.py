@@ -151,11 +151,11 @@ class _Indexing:
     def _take(self, path: Path, stamp: Stamp) -> None:
         self._counts.files += 1
         if self._skipped is not None and self._skipped[0] == path:
-            # A file that took too long may only have lain on a slow disk.
             self._counts.problems += 1
-            self._writer.put_problem(
-                path, stamp, self._skipped[1], retry=TOO_SLOW in self._skipped[1]
-            )
+            # A file that took too long may only have lain on a slow disk.
+            late = TOO_SLOW in self._skipped[1]
+            self._writer.put_problem(path, stamp, self._skipped[1], retry=late)
+            self._writer.commit()  # known even if a later file ends this process, too
         elif self._writer.is_known(path, stamp):
             self._counts.unchanged += 1
         else:
