@@ -80,6 +80,7 @@ def analyse(
     min_volume_mm3: float | None = None,
     series: str | None = None,
     accept_findings: bool = False,
+    dicom: Sequence[str] = (),
 ) -> Job:
     """Read a case, segment it, measure its lesions and write everything into a folder.
 
@@ -101,6 +102,8 @@ def analyse(
         Which volume of the input, where there are several.
     accept_findings : bool
         Go on although the reader found something that forbids measuring.
+    dicom : sequence of str
+        DICOM objects to write too, see :func:`napari_medcnn.app.dicom_export.write_objects`.
 
     Yields
     ------
@@ -140,7 +143,9 @@ def analyse(
 
     control.checkpoint()
     yield Progress(WRITING, 0, 1)
-    result = _write(CaseResult(folder, volumes[0], segmentation, table), volumes, clock)
+    result = _write(
+        CaseResult(folder, volumes[0], segmentation, table), volumes, clock, dicom
+    )
     yield Progress(WRITING, 1, 1)
     yield Done(result)
 
@@ -201,8 +206,11 @@ def _segmented(
     raise RuntimeError("the model's job ended without a result")
 
 
-def _write(result: CaseResult, inputs: tuple[Volume, ...], clock: StageClock) -> CaseResult:
+def _write(
+    result: CaseResult, inputs: tuple[Volume, ...], clock: StageClock, dicom: Sequence[str]
+) -> CaseResult:
     """Write the case's files, the record last; an earlier run's record goes first."""
+    from napari_medcnn.app.dicom_export import write_objects
     from napari_medcnn.io.write import write_segmentation
     from napari_medcnn.report.overlay import write_overlay
     from napari_medcnn.report.run_record import RunRecord
@@ -216,6 +224,8 @@ def _write(result: CaseResult, inputs: tuple[Volume, ...], clock: StageClock) ->
         write_lesions_csv(table, folder / LESIONS_CSV)
         write_lesions_json(table, folder / LESIONS_JSON, volume=volume, segmentation=segmentation)
         write_overlay(volume, segmentation, table, folder / OVERLAY)
+        if dicom:
+            write_objects(dicom, segmentation, volume, table, folder)
     if segmentation.model is None:
         raise RuntimeError("a model's segmentation names its model")
     # The record has times of its own, of the whole case: two that differ would only puzzle.

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from napari_medcnn.cli import convert, deidentify, demo, inspect, lesions, models, pacs, segment
+from napari_medcnn.cli import (
+    convert,
+    deidentify,
+    demo,
+    export,
+    inspect,
+    lesions,
+    models,
+    pacs,
+    segment,
+)
 from napari_medcnn.cli.output import fail
 from napari_medcnn.core.errors import Cancelled, MedcnnError
 from napari_medcnn.report.notice import RESEARCH_USE_NOTICE
@@ -29,6 +39,7 @@ cli.add_typer(models.group, name="models")
 cli.add_typer(pacs.group, name="pacs")
 cli.command("segment")(segment.segment)
 cli.command("lesions")(lesions.lesions)
+cli.command("export")(export.export)
 
 
 def _show_version(wanted: bool) -> None:

@@ -11,12 +11,16 @@ from napari_medcnn.cli import output
 
 
 def lesions(
-    labels: Annotated[Path, typer.Argument(help="A label map: NIfTI, NRRD or .seg.nrrd.")],
+    labels: Annotated[Path, typer.Argument(help="NIfTI, NRRD, .seg.nrrd, DICOM SEG or RTSTRUCT.")],
     image: Annotated[Path, typer.Argument(help="The image that it belongs to.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder for lesions.csv and lesions.json.")
     ] = None,
     series: Annotated[str | None, typer.Option(help="Only this series of a folder.")] = None,
+    segment: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this segment, by name or number; repeatable."),
+    ] = None,
     min_volume: Annotated[
         float, typer.Option(min=0, help="Leave out lesions below this, in mm³.")
     ] = 0.0,
@@ -34,7 +38,7 @@ def lesions(
 
     volume = one_volume(image, series)
     require_measurable(volume, accept_findings)
-    segmentation = read_segmentation(labels, volume)
+    segmentation = read_segmentation(labels, volume, segment)
     table = find_lesions(
         segmentation, volume, min_volume_mm3=min_volume, accept_blocking=accept_findings
     )
@@ -46,5 +50,7 @@ def lesions(
     else:
         for finding in volume.findings:
             output.print_finding(finding)
+        for note in segmentation.parameters.get("notes", ()):
+            output.err.print(note, soft_wrap=True)
         output.out.print(output.lesion_table(table, output.lesion_count(table)))
     output.print_notice()

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_medcnn.app.analysis import CaseResult, analyse
+from napari_medcnn.app.dicom_export import DicomKind
 from napari_medcnn.cli import output
 from napari_medcnn.core.errors import Cancelled, MedcnnError
 from napari_medcnn.models.spec import ModelSpec
@@ -29,6 +30,10 @@ def segment(
         bool,
         typer.Option("--accept-findings", help="Go on although a finding forbids measuring."),
     ] = False,
+    dicom: Annotated[
+        list[DicomKind] | None,
+        typer.Option(help="Write this DICOM object too, beside the source; repeatable."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
 ) -> None:
     """Segment cases: labels.nii.gz, lesions.csv, lesions.json, overlay.png and run.json."""
@@ -39,7 +44,9 @@ def segment(
     failures: list[str] = []
     for case, folder in zip(inputs, case_folders(inputs, out), strict=True):
         try:
-            result = _segment_case(case, folder, spec, series, device, min_volume, accept_findings)
+            result = _segment_case(
+                case, folder, spec, series, device, min_volume, accept_findings, dicom or []
+            )
         except Cancelled:
             raise
         except MedcnnError as error:
@@ -71,6 +78,7 @@ def _segment_case(
     device: str,
     min_volume: float | None,
     accept_findings: bool,
+    dicom: list[DicomKind],
 ) -> CaseResult:
     job = analyse(
         case,
@@ -80,6 +88,7 @@ def _segment_case(
         device=device,
         min_volume_mm3=min_volume,
         accept_findings=accept_findings,
+        dicom=[kind.value for kind in dicom],
     )
     return output.follow(job, CaseResult)
 

@@ -12,6 +12,7 @@ from napari_medcnn.core.errors import GeometryError, WriteError
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
+from napari_medcnn.io.dicom_objects.export import DicomResult, kind_of, write_dicom
 from napari_medcnn.io.formats import WRITE_SUFFIXES, write_suffix
 from napari_medcnn.io.itk import write_itk
 from napari_medcnn.io.nifti import write_nifti
@@ -70,7 +71,8 @@ def write_segmentation(segmentation: Segmentation, volume: Volume, path: str | P
     volume : Volume
         The image that was segmented.
     path : str or Path
-        Ending in ``.nii``, ``.nii.gz``, ``.nrrd``, ``.mha`` or ``.seg.nrrd``.
+        Ending in ``.nii``, ``.nii.gz``, ``.nrrd``, ``.mha`` or ``.seg.nrrd``; for volumes from
+        DICOM also in ``.seg.dcm``, ``.labelmap.dcm`` or ``.rtstruct.dcm``.
 
     Raises
     ------
@@ -82,6 +84,9 @@ def write_segmentation(segmentation: Segmentation, volume: Volume, path: str | P
     path = Path(path)
     if not segmentation.geometry.is_close(volume.geometry):
         raise GeometryError("the label map is not on the grid of the volume", source=volume.name)
+    if kind_of(path):
+        write_dicom(DicomResult(segmentation, volume), path)
+        return path
     labels, geometry = volume.on_source_grid(segmentation.array)
     labels = np.ascontiguousarray(labels, dtype=np.min_scalar_type(int(labels.max())))
     if write_suffix(path) == ".seg.nrrd":

@@ -33,6 +33,8 @@ ALWAYS_PRESENT = (
 )  # fmt: skip
 """Attributes of type 2: present, be it without a value."""
 
+_CODE_LENGTH = 16  # of a Code Value, SH
+
 SERIES_NUMBER = 9900
 """Of what this program adds; above what scanners count, so that it is listed last."""
 
@@ -45,7 +47,7 @@ def software_version() -> str:
 def copy_patient_and_study(target: Dataset, source: Dataset) -> None:
     """Let an object belong to the patient and study of the images, attribute by attribute."""
     for keyword in _PATIENT_AND_STUDY:
-        if keyword in source and not _is_broken_age(source, keyword):
+        if keyword in source and not _is_broken(source, keyword):
             target[keyword] = source[keyword]
         elif keyword in ALWAYS_PRESENT:
             setattr(target, keyword, "")
@@ -53,9 +55,16 @@ def copy_patient_and_study(target: Dataset, source: Dataset) -> None:
             delattr(target, keyword)
 
 
-def _is_broken_age(source: Dataset, keyword: str) -> bool:
-    """Ages like ``0Y``, which no reader of the standard understands, are better left out."""
-    return keyword == "PatientAge" and not re.fullmatch(r"\d{3}[DWMY]", str(source.PatientAge))
+def _is_broken(source: Dataset, keyword: str) -> bool:
+    """Values that the standard does not allow, as real files hold them, are better left out."""
+    if keyword == "PatientAge":
+        return not re.fullmatch(r"\d{3}[DWMY]", str(source.PatientAge))
+    if keyword == "DeidentificationMethodCodeSequence":
+        items = source.get(keyword) or []
+        return any(len(str(item.get("CodeValue") or "")) > _CODE_LENGTH for item in items)
+    pattern = {"DA": r"\d{8}", "TM": r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?"}.get(source[keyword].VR)
+    value = str(source.get(keyword) or "").strip()
+    return bool(pattern and value and not re.fullmatch(pattern, value))
 
 
 def algorithm(model: ModelReference | None) -> Any:

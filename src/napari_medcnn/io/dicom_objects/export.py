@@ -62,7 +62,7 @@ def write_dicom(result: DicomResult, path: str | Path, *, per_lesion: bool = Fal
     """Write a result as the DICOM object that the name of `path` asks for, atomically.
 
     A report (``.sr.dcm``) refers to one segment a lesion: a BINARY segmentation of them is
-    written beside it as ``NAME.lesions.seg.dcm``.
+    written beside it as ``NAME.lesions.seg.dcm`` (``lesions.seg.dcm`` beside ``lesions.sr.dcm``).
 
     Parameters
     ----------
@@ -117,7 +117,8 @@ def _write_report(result: DicomResult, source: SourceImages, path: Path) -> list
     assert result.table is not None
     model = result.segmentation.model
     stem = path.name[: -len(SUFFIXES["sr"])]
-    segments_path = path.with_name(f"{stem}.lesions{SUFFIXES['seg']}")
+    stem = stem if stem.endswith("lesions") else f"{stem}.lesions"
+    segments_path = path.with_name(stem + SUFFIXES["seg"])
     dataset = write_seg(plan, result.volume, source, segments_path, model=model)
     write_sr(result.table, plan, dataset, result.volume, source, path, model=model)
     return [path, segments_path]

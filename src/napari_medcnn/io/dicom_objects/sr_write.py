@@ -169,8 +169,13 @@ def _group(
         tracking_identifier=hd.sr.TrackingIdentifier(
             uid=segment.tracking_uid, identifier=segment.tracking_id
         ),
-        referenced_segment=hd.sr.ReferencedSegment.from_segmentation(
-            segmentation, segment_number=segment.number
+        referenced_segment=hd.sr.ReferencedSegment(
+            segmentation.SOPClassUID,
+            segmentation.SOPInstanceUID,
+            segment.number,
+            source_series=hd.sr.SourceSeriesForSegmentation(
+                segmentation.ReferencedSeriesSequence[0].SeriesInstanceUID
+            ),
         ),
         finding_category=concept.category,
         finding_type=concept.kind,
