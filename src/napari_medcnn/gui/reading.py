@@ -35,8 +35,9 @@ def read_paths(paths: Sequence[Path], known: Iterable[Volume], control: JobContr
     Parameters
     ----------
     paths : sequence of Path
-        Several DICOM files are put together to their series. A ``.seg.nrrd`` file becomes a result
-        on the image that it fits.
+        Several DICOM files are put together to their series. A ``.seg.nrrd`` file, a DICOM
+        segmentation or a structure set becomes a result on the image that it was made on or fits;
+        several results where segments overlap.
     known : iterable of Volume
         Images that are open already.
     control : JobControl
@@ -56,8 +57,8 @@ def read_paths(paths: Sequence[Path], known: Iterable[Volume], control: JobContr
         control.checkpoint()
         yield Progress("reading", number, len(works))
         try:
-            if work[0].name.lower().endswith(SEGMENTATION_SUFFIX):
-                results.append(_read_segmentation(work[0], [*known, *volumes]))
+            if _holds_segments(work[0]):
+                results += _read_segmentations(work[0], [*known, *volumes])
             else:
                 volumes += _read_images(work)
         except MedcnnError as error:
@@ -67,6 +68,9 @@ def read_paths(paths: Sequence[Path], known: Iterable[Volume], control: JobContr
         raise refused[0]
     for refusal in refused:
         yield Message(str(refusal), "warning")
+    for result in results:
+        for note in result.segmentation.parameters.get("notes", ()):
+            yield Message(f"{result.name}: {note}", "warning")
     yield Progress("reading", len(works), len(works))
     yield Done(Opened(tuple(volumes), tuple(results)))
 
@@ -75,11 +79,19 @@ def _works(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
     """What is read together: all DICOM slices, and each other file; label maps come last."""
     from napari_medcnn.io.formats import Format, format_of
 
-    slices = tuple(p for p in paths if p.is_file() and format_of(p) is Format.DICOM)
+    marked = [p for p in paths if p.is_file() and _holds_segments(p)]
+    slices = tuple(
+        p for p in paths if p not in marked and p.is_file() and format_of(p) is Format.DICOM
+    )
     together = [slices] if len(slices) > 1 else []
-    alone = [(p,) for p in paths if p not in slices or len(slices) == 1]
-    alone.sort(key=lambda work: work[0].name.lower().endswith(SEGMENTATION_SUFFIX))
-    return [*together, *alone]
+    alone = [(p,) for p in paths if p not in marked and (p not in slices or len(slices) == 1)]
+    return [*together, *alone, *((p,) for p in marked)]
+
+
+def _holds_segments(path: Path) -> bool:
+    from napari_medcnn.io.dicom_objects.dataset import object_kind
+
+    return path.name.lower().endswith(SEGMENTATION_SUFFIX) or object_kind(path) is not None
 
 
 def _read_images(work: tuple[Path, ...]) -> list[Volume]:
@@ -92,15 +104,23 @@ def _read_images(work: tuple[Path, ...]) -> list[Volume]:
     return read_dicom(work, Path(os.path.commonpath([path.parent for path in work])))
 
 
-def _read_segmentation(path: Path, volumes: Sequence[Volume]) -> Result:
-    from napari_medcnn.io.read import read_segmentation
+def _read_segmentations(path: Path, volumes: Sequence[Volume]) -> list[Result]:
+    from napari_medcnn.io.dicom_objects.read import referenced_series
+    from napari_medcnn.io.read import read_segmentations
 
-    for volume in reversed(volumes):
+    series = referenced_series(path)
+    # Images of one examination often share a grid: the one that the file names comes first.
+    named = [v for v in reversed(volumes) if v.source.series.partition("#")[0] in series]
+    for volume in [*named, *(v for v in reversed(volumes) if v not in named)]:
         try:
-            segmentation = read_segmentation(path, volume)
+            found = read_segmentations(path, volume)
         except GeometryError:
             continue  # it may fit another image
-        return new_result(segmentation, volume, 0.0, name=path.name)
+        names = [path.name, *(f"{path.name} {number}" for number in range(2, len(found) + 1))]
+        return [
+            new_result(segmentation, volume, 0.0, name=name)
+            for segmentation, name in zip(found, names, strict=True)
+        ]
     raise ReadError(
         "is a segmentation, and fits none of the open images",
         source=path,

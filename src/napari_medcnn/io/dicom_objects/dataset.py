@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zlib
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,8 +58,15 @@ def object_kind(path: Path) -> ObjectKind | None:
     return _KINDS.get(str(uid))
 
 
-def read_object(path: Path) -> Dataset:
+def read_object(path: Path, only: Sequence[str] | None = None) -> Dataset:
     """The whole data set of a DICOM object.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    only : sequence of str, optional
+        Keywords of the attributes to read; then pixels are not read either.
 
     Raises
     ------
@@ -78,7 +86,11 @@ def read_object(path: Path) -> Dataset:
                     source=path,
                     hint="convert it to Explicit VR Little Endian",
                 )
-            return pydicom.dcmread(path, force=True)
+            if only is None:
+                return pydicom.dcmread(path, force=True)
+            return pydicom.dcmread(
+                path, specific_tags=list(only), stop_before_pixels=True, force=True
+            )
     except (*READ_FAILURES, InvalidDicomError) as error:
         raise ReadError(
             f"cannot be read as DICOM ({type(error).__name__})",

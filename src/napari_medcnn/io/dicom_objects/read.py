@@ -49,6 +49,24 @@ def read_object_layers(
     return read_rtstruct([r for r in regions if r.label in wanted], volume, path)
 
 
+def referenced_series(path: Path) -> frozenset[str]:
+    """UIDs of the image series that a segmentation or structure set names; empty for others.
+
+    Raises
+    ------
+    ReadError
+        When it cannot be read.
+    """
+    if object_kind(path) is None:
+        return frozenset()
+    head = read_object(path, ["ReferencedSeriesSequence", "ReferencedFrameOfReferenceSequence"])
+    series = [*(head.get("ReferencedSeriesSequence") or [])]
+    for frame in head.get("ReferencedFrameOfReferenceSequence") or []:
+        for study in frame.get("RTReferencedStudySequence") or []:
+            series += study.get("RTReferencedSeriesSequence") or []
+    return frozenset(str(item.get("SeriesInstanceUID")) for item in series)
+
+
 def read_object_alone(path: Path) -> tuple[Geometry, LabelLayers]:
     """A segmentation without its image, on the grid that its own frames span.
 
