@@ -156,7 +156,18 @@ def test_totals_tell_what_was_accepted(widget):
     widget.view.select([1])
     widget.accept.click()
     assert "Accepted: 1 lesion, 0.192 mL" in widget.summary.text()
-    assert "to review: 1" in widget.summary.text()
+    assert "To review: 1" in widget.summary.text()
+
+
+def test_rejected_lesions_are_in_no_sum_as_in_the_exports(widget):
+    """What is on the screen is what a reader writes down."""
+    widget.view.select([1])
+    widget.reject.click()
+    assert widget.summary.text().startswith("1 lesion, 32.0 mm³")
+    assert "rejected, not counted: 1" in widget.summary.text()
+    assert "0 lesions" in next(
+        line for line in widget.summary.text().splitlines() if line.startswith("lesion:")
+    )
 
 
 def test_a_note_is_written_below_the_table_or_in_its_cell(widget, result):
@@ -297,18 +308,38 @@ def test_a_drawn_labels_layer_is_measured_on_demand(qtbot, state, flair):
         units=image.units,
         name="drawn",
     )
-    assert widget.measure.isVisibleTo(widget)
-    widget.measure.click()
+    assert widget.measuring.button.isVisibleTo(widget)
+    widget.measuring.button.click()
     qtbot.waitUntil(lambda: widget.result is not None, timeout=10000)
     assert [le.voxel_count for le in widget.result.table.lesions] == [96, 16]
+    assert widget.result.name == f"{flair.name}: drawn", "says on which image it was measured"
     assert not drawn.visible
+
+
+def test_a_layer_whose_image_is_closed_while_it_is_measured_stays_as_it_was(qtbot, state, flair):
+    state.add_volumes([flair])
+    widget = LesionsWidget(state.viewer)
+    image = state.image_layer(flair.id)
+    drawn = state.viewer.add_labels(
+        (flair.array > 0.5).astype(np.int32),
+        scale=image.scale,
+        translate=image.translate,
+        units=image.units,
+        name="drawn",
+    )
+    widget.measuring.button.click()
+    state.viewer.layers.remove(image)
+    qtbot.waitUntil(lambda: not widget.measuring.runner.is_running, timeout=10000)
+    assert drawn.visible
+    assert not state.session.results
+    assert "was closed" in widget.board.texts[-1]
 
 
 def test_a_labels_layer_of_another_grid_is_refused_with_a_way_out(state, flair):
     state.add_volumes([flair])
     widget = LesionsWidget(state.viewer)
     state.viewer.add_labels(np.ones((4, 4, 4), np.uint8), name="elsewhere")
-    widget.measure.click()
+    widget.measuring.button.click()
     assert "fits none of the open images (open the image" in widget.board.texts[-1]
 
 

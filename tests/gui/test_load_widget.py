@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QMimeData, QPoint, Qt, QUrl
 from qtpy.QtGui import QDropEvent
-from qtpy.QtWidgets import QLabel, QPushButton
+from qtpy.QtWidgets import QApplication, QLabel, QPushButton
 
 from napari_medcnn.app.autosave import Autosave, recoverable
 from napari_medcnn.app.result import new_result
@@ -16,9 +16,12 @@ from napari_medcnn.app.session import Session
 from napari_medcnn.app.session_file import save_session
 from napari_medcnn.core.lesion import Review, Verdict
 from napari_medcnn.core.volume import Severity, Volume
+from napari_medcnn.gui.analyze_widget import AnalyzeWidget
 from napari_medcnn.gui.load_widget import LoadWidget
+from napari_medcnn.gui.notices import WrappedLabel
 from napari_medcnn.gui.viewer_state import state_of
 from napari_medcnn.io.write import write_segmentation, write_volume
+from tests.bundle_factory import make_bundle
 from tests.gui.conftest import two_lesions
 
 
@@ -93,6 +96,18 @@ def test_what_cannot_be_read_is_told_and_nothing_is_lost(qtbot, widget, state, f
     assert "notes.txt" in notice.text
     assert "not an image of a known format" in notice.text
     assert len(state.session.volumes) == 1
+    widget.open_paths([files / "t1.nii.gz"])
+    finish(qtbot, widget)
+    assert widget.board.texts == (), "an old failure says nothing about what is opened now"
+
+
+def test_a_path_that_is_copied_from_a_message_is_the_path(qtbot):
+    path = "/data/trial-0042/site_07/subject_0113/flair.nii.gz"
+    label = WrappedLabel(f"Written: {path}")
+    qtbot.addWidget(label)
+    label.copy()
+    assert QApplication.clipboard().text() == f"Written: {path}"
+    assert label.text() != label.text().replace("\u200b", ""), "it may break on the screen"
 
 
 def test_one_bad_file_among_good_ones_costs_only_itself(qtbot, widget, state, files, tmp_path):
@@ -244,6 +259,21 @@ def test_an_autosaved_session_can_be_discarded_or_left_for_later(make_napari_vie
     assert len(recoverable()) == 1
     second = LoadWidget(state_of(make_napari_viewer()).viewer)
     press(second.board, "Discard")
+    assert recoverable() == []
+
+
+def test_an_analysis_leaves_the_offer_of_an_autosaved_session_alone(
+    qtbot, make_napari_viewer, flair, tmp_path
+):
+    crashed(flair)
+    state = state_of(make_napari_viewer())
+    state.add_volumes([flair])
+    widget = AnalyzeWidget(state.viewer)
+    widget.model.choose(make_bundle(tmp_path / "bright"))
+    widget.start()
+    assert any("An autosaved session" in text for text in widget.board.texts)
+    qtbot.waitUntil(lambda: not widget.runner.is_running, timeout=60000)
+    press(widget.board, "Discard")
     assert recoverable() == []
 
 

@@ -90,7 +90,7 @@ class AnalyzeWidget(QWidget):
             self.board.post(Severity.BLOCKING, sentence(str(error)))
             return
         self._running, self._closed_image = analysis, ""
-        self.board.clear()
+        self.board.clear_closable()
         self.log.clear()
         self.progress.begin()
         self._refresh()

@@ -59,7 +59,7 @@ class DisplayRow(QWidget):
             button.deleteLater()
         self.buttons = {}
         for number, name in enumerate(names):
-            button = QPushButton(name[:1].upper() + name[1:])
+            button = QPushButton(_text(name))
             button.setToolTip(_tip(name))
             button.clicked.connect(partial(self._apply, name))
             self._grid.addWidget(button, number // COLUMNS, number % COLUMNS)
@@ -80,6 +80,10 @@ class DisplayRow(QWidget):
     def _show_outlines(self, wanted: bool) -> None:
         for layer in self._label_layers():
             layer.contour = OUTLINE_PX if wanted else 0
+
+
+def _text(name: str) -> str:
+    return "Auto contrast" if name == AUTO else name[:1].upper() + name[1:]
 
 
 def _tip(name: str) -> str:

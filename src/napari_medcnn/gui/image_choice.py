@@ -53,11 +53,6 @@ class ImageChoice(QWidget):
             return ()
         return tuple(self._layers[max(choice.currentIndex(), 0)] for choice in self.lists)
 
-    @property
-    def has_image(self) -> bool:
-        """Whether there is anything to choose."""
-        return bool(self._layers)
-
     def preview(self) -> tuple[Volume, ...]:
         """The chosen volumes for a plan; nothing is taken over yet."""
         volumes = (

@@ -58,17 +58,21 @@ def total(lesions: Iterable[Lesion]) -> Total:
 
 
 def summary_lines(lesions: Sequence[Lesion]) -> tuple[str, ...]:
-    """What stands above the table: all, each label where there are several, and the reviewed."""
-    everything = total(lesions)
+    """What stands above the table: how much there is, each label where there are several, reviews.
+
+    Rejected lesions are in no sum, as in every export.
+    """
+    counted = [le for le in lesions if le.review.verdict is not Verdict.REJECTED]
+    everything = total(counted)
     lines = [everything.text[:1].upper() + everything.text[1:]]
     names = sorted({le.label_name for le in lesions})
     if len(names) > 1:
-        lines += [f"{name}: {total(le for le in lesions if le.label_name == name).text}"
+        lines += [f"{name}: {total(le for le in counted if le.label_name == name).text}"
                   for name in names]  # fmt: skip
-    accepted = total(le for le in lesions if le.review.verdict is Verdict.ACCEPTED)
-    rejected = sum(le.review.verdict is Verdict.REJECTED for le in lesions)
+    accepted = total(le for le in counted if le.review.verdict is Verdict.ACCEPTED)
+    rejected = len(lesions) - len(counted)
     if accepted.count or rejected:
-        waiting = everything.count - accepted.count - rejected
         lines.append(f"Accepted: {accepted.text}")
-        lines.append(f"Rejected: {rejected}; to review: {waiting}")
+        not_counted = f"; rejected, not counted: {rejected}" if rejected else ""
+        lines.append(f"To review: {everything.count - accepted.count}{not_counted}")
     return tuple(lines)

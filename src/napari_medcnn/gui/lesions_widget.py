@@ -7,25 +7,21 @@ from functools import partial
 from pathlib import Path
 
 from napari.viewer import Viewer
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
-from napari_medcnn.app.result import Result, new_result
-from napari_medcnn.core.errors import MedcnnError
+from napari_medcnn.app.result import Result
 from napari_medcnn.core.events import Failed
 from napari_medcnn.core.lesion import Lesion, Verdict
 from napari_medcnn.core.volume import Severity
-from napari_medcnn.gui.bridge import JobRunner, job_of
 from napari_medcnn.gui.collapsible import Section
-from napari_medcnn.gui.foreign_labels import can_be_measured, segmentation_of
+from napari_medcnn.gui.layer_measuring import LayerMeasuring
 from napari_medcnn.gui.lesion_edit_panel import LesionEditPanel
 from napari_medcnn.gui.lesion_export_panel import LesionExportPanel
 from napari_medcnn.gui.lesion_focus import LesionFocus
 from napari_medcnn.gui.lesion_table_view import LesionTableView
 from napari_medcnn.gui.lesion_totals import summary_lines
 from napari_medcnn.gui.notices import NoticeBoard, WrappedLabel, sentence
-from napari_medcnn.gui.preferences import preferences
-from napari_medcnn.gui.progress_row import ProgressRow
 from napari_medcnn.gui.recovery_offer import RecoveryOffer
 from napari_medcnn.gui.research_notice import ResearchNotice
 from napari_medcnn.gui.viewer_state import Removal, state_of
@@ -34,7 +30,6 @@ NOTHING_YET = (
     "No lesions yet. Open an image in the Load panel, then run a model on it in the Analyze panel; "
     "what it finds is listed here."
 )
-MEASURE_WIDTH_PX = 240
 NONE_FOUND = (
     "The model marked no lesion of the minimum volume. Add what it missed under 'Correct' below, "
     "or lower the minimum volume and run again."
@@ -59,9 +54,7 @@ class LesionsWidget(QWidget):
         self.note = QLineEdit()
         self.editing = LesionEditPanel(self.state)
         self.exporting = LesionExportPanel(self.state)
-        self.runner = JobRunner(self)
-        self.progress = ProgressRow(self.runner)
-        self.measure = QPushButton()
+        self.measuring = LayerMeasuring(self.state)
         self.recovery = RecoveryOffer(self.state, self.board)
         self._details = self._review_box()
         self._lay_out()
@@ -80,27 +73,6 @@ class LesionsWidget(QWidget):
         if index >= 0:
             self.result_choice.setCurrentIndex(index)
 
-    def measure_active_layer(self) -> None:
-        """Make a result of the selected labels layer, which is hidden behind it then."""
-        layer = self.state.viewer.layers.selection.active
-        if not can_be_measured(layer):
-            return
-        try:
-            segmentation, volume = segmentation_of(layer, self.state.session.volumes.values())
-            job = job_of(
-                new_result,
-                segmentation,
-                volume,
-                max(preferences().min_volume_mm3, 0.0),
-                name=f"{layer.name} (measured)",
-            )
-            self.runner.start(f"Measuring {layer.name}", job)
-        except MedcnnError as error:
-            self.board.post(Severity.BLOCKING, sentence(str(error)))
-            return
-        layer.visible = False
-        self.progress.begin()
-
     def review_selected(self, verdict: Verdict) -> None:
         """Give the selected lesions a verdict; their notes stay."""
         self._review([lesion.id for lesion in self.view.selected], verdict)
@@ -117,8 +89,7 @@ class LesionsWidget(QWidget):
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(6)
         layout.addWidget(self.board)
-        layout.addWidget(self.measure)
-        layout.addWidget(self.progress)
+        layout.addWidget(self.measuring)
         layout.addWidget(self.result_choice)
         layout.addWidget(self.empty)
         layout.addWidget(self.summary)
@@ -155,9 +126,8 @@ class LesionsWidget(QWidget):
         self.accept.clicked.connect(partial(self.review_selected, Verdict.ACCEPTED))
         self.reject.clicked.connect(partial(self.review_selected, Verdict.REJECTED))
         self.note.editingFinished.connect(self._note_selected)
-        self.measure.clicked.connect(self.measure_active_layer)
-        self.runner.done.connect(self.state.add_result)
-        self.runner.failed.connect(self._on_measuring_failed)
+        self.measuring.refused.connect(self._on_measuring_refused)
+        self.measuring.failed.connect(self._on_measuring_failed)
         self.editing.told.connect(self._tell)
         self.exporting.written.connect(self._on_written)
         self.exporting.failed.connect(self._on_write_failed)
@@ -228,12 +198,6 @@ class LesionsWidget(QWidget):
         result = self.state.result_of(active)
         if result is not None:
             self.show_result(result.id)
-        self.measure.setVisible(can_be_measured(active))
-        if can_be_measured(active):
-            self.measure.setText(self.fontMetrics().elidedText(
-                f"Measure layer '{active.name}'", Qt.TextElideMode.ElideRight, MEASURE_WIDTH_PX
-            ))  # fmt: skip
-            self.measure.setToolTip(f"List and measure the lesions of the layer '{active.name}'")
 
     def _go_to(self, lesion: Lesion) -> None:
         layer = None if self.result is None else self.state.labels_layer(self.result.id)
@@ -285,6 +249,9 @@ class LesionsWidget(QWidget):
 
     def _on_write_failed(self, name: str, failed: Failed) -> None:
         self.board.post_failure(f"{Path(name).name} was not written", failed)
+
+    def _on_measuring_refused(self, text: str) -> None:
+        self.board.post(Severity.BLOCKING, sentence(text))
 
     def _on_measuring_failed(self, failed: Failed) -> None:
         self.board.post_failure("The layer was not measured", failed)

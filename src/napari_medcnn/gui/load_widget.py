@@ -27,7 +27,7 @@ from napari_medcnn.core.events import Event, Failed, Message
 from napari_medcnn.core.volume import Severity, Volume
 from napari_medcnn.gui.bridge import JobFactory, JobRunner, JobRunning, job_of
 from napari_medcnn.gui.found_list import FoundList
-from napari_medcnn.gui.notices import NoticeBoard, sentence
+from napari_medcnn.gui.notices import Notice, NoticeBoard, sentence
 from napari_medcnn.gui.open_images import OpenImages
 from napari_medcnn.gui.progress_row import ProgressRow
 from napari_medcnn.gui.reading import Opened, is_session, read_paths
@@ -48,6 +48,7 @@ class LoadWidget(QWidget):
         self.images = OpenImages()
         self.recovery = RecoveryOffer(self.state, self.board)
         self._subject = ""
+        self._failure: Notice | None = None
         self._then: Callable[[Any], None] = self._take_opened
         self.setAcceptDrops(True)
         self._lay_out()
@@ -129,6 +130,7 @@ class LoadWidget(QWidget):
             self.board.post(Severity.WARNING, sentence(str(refused)))
             return
         self._subject, self._then = title, then
+        self._dismiss_failure()
         self.progress.begin()
 
     def _on_event(self, event: Event) -> None:
@@ -140,7 +142,13 @@ class LoadWidget(QWidget):
         self._then(result)
 
     def _on_failed(self, failed: Failed) -> None:
-        self.board.post_failure(self._subject, failed)
+        self._failure = self.board.post_failure(self._subject, failed)
+
+    def _dismiss_failure(self) -> None:
+        """What went wrong the last time says nothing about what is opened now."""
+        failure, self._failure = self._failure, None
+        if failure is not None and failure in self.board.notices:
+            failure.dismiss()
 
     def _take_opened(self, opened: Opened) -> None:
         if len(opened.volumes) > 1:

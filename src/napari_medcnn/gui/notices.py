@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from napari.settings import get_settings
 from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor, QPainter, QPaintEvent
+from qtpy.QtGui import QColor, QContextMenuEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import (
     QApplication,
     QFrame,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QPushButton,
     QSizePolicy,
     QToolButton,
@@ -48,6 +49,19 @@ class WrappedLabel(QLabel):
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.show_text(text)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802, D102 - Qt's name
+        menu = QMenu(self)
+        menu.addAction("Copy", self.copy)
+        menu.exec(event.globalPos())
+
+    def copy(self) -> None:
+        """Copy the selected text or all of it, without the invisible places to break at.
+
+        With them, a path that is pasted elsewhere names no file.
+        """
+        chosen = self.selectedText() or self.text()
+        QApplication.clipboard().setText(chosen.replace(_ZERO_WIDTH_SPACE, ""))
 
     def show_text(self, text: str) -> None:
         """Show a text; it may break within a path."""
@@ -170,6 +184,12 @@ class NoticeBoard(QWidget):
         """Take every message away."""
         for notice in self.notices:
             notice.dismiss()
+
+    def clear_closable(self) -> None:
+        """Take away what the user could dismiss; questions that wait for an answer stay."""
+        for notice in self.notices:
+            if notice.closable:
+                notice.dismiss()
 
     def _make_room(self) -> None:
         closable = [notice for notice in self._notices if notice.closable]
