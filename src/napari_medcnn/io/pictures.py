@@ -11,11 +11,10 @@ from napari_medcnn.core.errors import ReadError
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.volume import Finding, Severity
 from napari_medcnn.io.file_image import FileImage
-from napari_medcnn.io.limits import MAX_VOLUME_BYTES
+from napari_medcnn.io.limits import MAX_FRAME_PIXELS
 from napari_medcnn.io.voxels import grey, narrowed
 
 _GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "F")
-_WIDEST_PIXEL_BYTES = 4
 
 NO_SCALE = Finding(
     "spacing-unknown",
@@ -41,7 +40,7 @@ def read_picture(path: Path) -> FileImage:
             # The limit here is our own; Pillow's warning for large pictures would be a second.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path, formats=("PNG", "JPEG")) as picture:
-                if picture.width * picture.height * _WIDEST_PIXEL_BYTES > MAX_VOLUME_BYTES:
+                if picture.width * picture.height > MAX_FRAME_PIXELS:
                     raise ReadError("is too large a picture", source=path)
                 upright = ImageOps.exif_transpose(picture)
                 findings: tuple[Finding, ...] = ()
