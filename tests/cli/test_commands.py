@@ -16,6 +16,7 @@ import SimpleITK as sitk
 from napari_medcnn.core.segmentation import Label, Segmentation
 from napari_medcnn.io.read import read
 from napari_medcnn.io.write import write_segmentation
+from napari_medcnn.models.registry import MODELS_FOLDER_VARIABLE
 from tests.io.io_files import numbers, oblique, save_dicom
 
 
@@ -63,6 +64,17 @@ def test_models_lists_and_shows_what_ships(medcnn: Callable) -> None:
     assert "flair_lesions" in [model["id"] for model in listed]
     assert "flair_lesions" in medcnn("models").out
     assert "research" in medcnn("models", "show", "flair_lesions").out.lower()
+
+
+def test_a_broken_model_of_the_user_is_told_with_its_reason(
+    medcnn: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine" / "configs").mkdir(parents=True)
+    monkeypatch.setenv(MODELS_FOLDER_VARIABLE, str(tmp_path))
+    outcome = medcnn("models", "--json")
+    assert outcome.code == 0
+    assert "mine" not in [model["id"] for model in json.loads(outcome.out)["models"]]
+    assert "mine" in outcome.err and "inference.json" in outcome.err
 
 
 def test_lesions_measures_a_label_map(medcnn: Callable, scan: Path, tmp_path: Path) -> None:

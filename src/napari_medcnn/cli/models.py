@@ -17,18 +17,21 @@ JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 
 
 @group.callback()
-def models(context: typer.Context) -> None:
+def models(context: typer.Context, as_json: JsonOption = False) -> None:
     """The models at hand; without a subcommand, their list."""
     if context.invoked_subcommand is None:
-        list_(as_json=False)
+        list_(as_json)
 
 
 @group.command("list")
 def list_(as_json: JsonOption = False) -> None:
     """List the models."""
-    from napari_medcnn.models.registry import list_models
+    from napari_medcnn.models.registry import look_through
 
-    found = list_models()
+    shelf = look_through()
+    found = [spec for spec in shelf.models if spec.listed]
+    for problem in shelf.problems:
+        output.warn(f"a model was left out: {problem}")
     if as_json:
         output.print_json({"models": [describe(spec) for spec in found]})
         return

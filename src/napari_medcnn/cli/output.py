@@ -32,6 +32,11 @@ def fail(text: str) -> None:
     err.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
 
 
+def warn(text: str) -> None:
+    """One line that someone should read, and the command goes on."""
+    err.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True)
+
+
 def print_json(content: Any) -> None:
     """One JSON document on stdout."""
     out.print_json(json.dumps(content, allow_nan=False))
