@@ -43,7 +43,6 @@ def test_the_array_is_shared_and_the_prediction_is_not(
     assert result.predicted[0, 0, 0] == 0
     with pytest.raises(ValueError, match="read-only"):
         result.predicted[0, 0, 0] = 1
-    assert np.argwhere(session.edited_mask(result.id)).tolist() == [[0, 0, 0]]
 
 
 def test_a_read_only_label_map_becomes_paintable(session: Session, small_volume: Volume) -> None:
@@ -118,21 +117,8 @@ def test_a_missed_lesion_can_be_added_in_millimetres(session: Session, result: R
     added = table.lesions[-1]
     assert added.origin is Origin.ADDED
     assert added.bbox_start == box.start
-    assert session.edited_mask(result.id).sum() == added.voxel_count
-
-
-def test_a_lesion_can_be_deleted(session: Session, result: Result) -> None:
-    box = session.delete_lesion(result.id, 1)
-    assert (box.start, box.stop) == ((2, 3, 4), (4, 7, 7))
-    assert [le.id for le in session.recompute(result.id).lesions] == [2]
-    assert session.edited_mask(result.id).sum() == 24
-
-
-def test_the_smallest_size_can_be_changed(session: Session, result: Result) -> None:
-    session.set_min_volume(result.id, 20.0)
-    table = session.recompute(result.id)
-    assert [le.id for le in table.lesions] == [1]
-    assert table.dropped_count == 1
+    painted = result.segmentation.array != result.predicted
+    assert np.count_nonzero(painted) == added.voxel_count
 
 
 def test_a_replaced_array_is_shared_from_then_on(session: Session, result: Result) -> None:

@@ -12,7 +12,6 @@ from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.imaging.brain import (
     clean_brain_mask,
     detect_skull_stripping,
-    is_skull_stripped,
     share_at_border,
 )
 
@@ -68,17 +67,17 @@ def test_a_head_with_zeroed_air_is_not_stripped(brain: np.ndarray) -> None:
 
 def test_noise_in_the_air_is_no_background(brain: np.ndarray) -> None:
     noisy = brain + np.random.default_rng(0).random(brain.shape)
-    assert not is_skull_stripped(noisy, _grid(noisy))
+    assert not detect_skull_stripping(noisy, _grid(noisy)).stripped
 
 
 def test_a_head_far_larger_than_any_brain_is_not_stripped() -> None:
     large = np.where(_ball(95), 100.0, 0.0)
-    assert not is_skull_stripped(large, _grid(large))
+    assert not detect_skull_stripping(large, _grid(large)).stripped
 
 
 def test_a_stripped_brain_cut_by_the_field_of_view_is_still_stripped(brain: np.ndarray) -> None:
     slab = brain[26:46]
-    assert is_skull_stripped(slab, _grid(slab))
+    assert detect_skull_stripping(slab, _grid(slab)).stripped
 
 
 def test_holes_are_filled_and_specks_dropped(brain: np.ndarray) -> None:
@@ -123,4 +122,4 @@ def _read(path: Path) -> tuple[np.ndarray, Geometry]:
 )
 def test_real_scans_are_told_apart(shared_data: Path, path: str, stripped: bool) -> None:
     array, geometry = _read(shared_data / path)
-    assert is_skull_stripped(array, geometry) is stripped
+    assert detect_skull_stripping(array, geometry).stripped is stripped

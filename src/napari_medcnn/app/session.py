@@ -13,7 +13,6 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from psygnal import Signal
 
@@ -262,11 +261,6 @@ class Session:
         self.install_table(result_id, revision, self.compute_table(result_id))
         return self._results[result_id].table
 
-    def set_min_volume(self, result_id: str, min_volume_mm3: float) -> None:
-        """Change the size from which a component is a lesion; the table is stale until measured."""
-        self._results[result_id].min_volume_mm3 = min_volume_mm3
-        self.touch(result_id)
-
     def review(self, result_id: str, lesion_id: int, review: Review) -> None:
         """Keep the reader's decision about one lesion.
 
@@ -324,19 +318,6 @@ class Session:
         self.touch(result_id)
         return box
 
-    def delete_lesion(self, result_id: str, lesion_id: int) -> Box:
-        """Erase one lesion's voxels and return what to refresh on the screen.
-
-        A lesion that is only rejected keeps its voxels and can be taken back.
-        """
-        table = self._current_table(result_id)
-        lesion = table.by_id(lesion_id)
-        box = Box(lesion.bbox_start, lesion.bbox_stop)
-        region = self._results[result_id].segmentation.array[box.slices]
-        region[table.id_map[box.slices] == lesion_id] = 0
-        self.touch(result_id)
-        return box
-
     def adopt_array(self, result_id: str, array: npt.NDArray[Any]) -> None:
         """Share another array, where the Labels layer was given a new one.
 
@@ -348,12 +329,6 @@ class Session:
         result = self._results[result_id]
         result.segmentation = replace(result.segmentation, array=array)
         self.touch(result_id)
-
-    def edited_mask(self, result_id: str) -> npt.NDArray[np.bool_]:
-        """``(z, y, x)``: where the label map is no longer what the model predicted."""
-        result = self._results[result_id]
-        edited: npt.NDArray[np.bool_] = result.segmentation.array != result.predicted
-        return edited
 
     def accepted_segmentation(self, result_id: str) -> Segmentation:
         """The label map without the rejected lesions, for export; an array of its own.

@@ -107,11 +107,6 @@ def detect_skull_stripping(array: npt.NDArray[Any], geometry: Geometry) -> Strip
     return StrippedHead(True, reason, background, mask)
 
 
-def is_skull_stripped(array: npt.NDArray[Any], geometry: Geometry) -> bool:
-    """Whether a head scan ``(z, y, x)`` holds the brain only; see `detect_skull_stripping`."""
-    return detect_skull_stripping(array, geometry).stripped
-
-
 def _thinned(spacing_mm: Sampling) -> tuple[tuple[slice, ...], Sampling]:
     """Every n-th voxel for a grid of about `_WORKING_MM`, and its spacing."""
     z, y, x = (max(1, round(_WORKING_MM / s)) for s in spacing_mm)
