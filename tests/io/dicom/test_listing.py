@@ -10,6 +10,7 @@ import pytest
 from napari_medcnn.core.errors import ReadError
 from napari_medcnn.core.volume import Severity
 from napari_medcnn.io.dicom import decode as decode_module
+from napari_medcnn.io.dicom.header import FrameHeader
 from napari_medcnn.io.dicom.listing import findings_of, list_volumes
 from napari_medcnn.io.read import read
 from tests.io.dicom.series_factory import places_along, save_slices
@@ -20,6 +21,19 @@ def forbid(*_: object) -> None:
     raise AssertionError("pixels were decoded")
 
 
+def decoded_files(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files whose pixels are read from now on."""
+    seen: list[Path] = []
+    real = decode_module.read_into
+
+    def noted(header: FrameHeader, target: np.ndarray) -> bool:
+        seen.append(header.path)
+        return real(header, target)
+
+    monkeypatch.setattr(decode_module, "read_into", noted)
+    return seen
+
+
 def test_findings_are_told_without_decoding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -28,7 +42,8 @@ def test_findings_are_told_without_decoding(
         tmp_path, places_along(geometry, [0, 3, 6, 12, 15]), geometry, numbers(geometry)
     )
     wanted = read(tmp_path)[0].findings
-    monkeypatch.setattr(decode_module, "file_pixels", forbid)
+    for way in ("file_pixels", "read_into"):
+        monkeypatch.setattr(decode_module, way, forbid)
     assert findings_of(paths) == wanted
     assert wanted[0].severity is Severity.BLOCKING
 
@@ -55,11 +70,7 @@ def test_only_the_wanted_series_is_decoded(tmp_path: Path, monkeypatch: pytest.M
     for number in (1, 2):
         save_dicom(tmp_path / str(number), numbers(oblique(), number), oblique(),
                    SeriesNumber=number)  # fmt: skip
-    decoded = []
-    real = decode_module.file_pixels
-    monkeypatch.setattr(
-        decode_module, "file_pixels", lambda header: (decoded.append(header.path), real(header))[1]
-    )
+    decoded = decoded_files(monkeypatch)
     wanted = read(tmp_path, series="2")
     assert np.array_equal(wanted[0].array, numbers(oblique(), 2))
     assert {path.parent.name for path in decoded} == {"2"}
@@ -73,11 +84,7 @@ def test_one_part_of_a_series_decodes_alone(
     places = places_along(geometry, [0, 3, 6, 100, 103, 106])
     save_slices(tmp_path, places, geometry, numbers(geometry))
     high = read(tmp_path)[1]
-    decoded = []
-    real = decode_module.file_pixels
-    monkeypatch.setattr(
-        decode_module, "file_pixels", lambda header: (decoded.append(header.path), real(header))[1]
-    )
+    decoded = decoded_files(monkeypatch)
     (again,) = read(tmp_path, series=high.source.series)
     assert np.array_equal(again.array, high.array)
     assert again.name == high.name

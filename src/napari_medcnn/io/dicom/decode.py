@@ -17,6 +17,7 @@ from napari_medcnn.core.errors import ReadError
 from napari_medcnn.core.geometry import AxisMap
 from napari_medcnn.core.volume import Finding
 from napari_medcnn.io.dicom.header import FrameHeader
+from napari_medcnn.io.dicom.native import is_native, read_into
 from napari_medcnn.io.dicom.pixels import file_pixels
 from napari_medcnn.io.limits import MAX_VOLUME_BYTES
 from napari_medcnn.io.voxels import grey, rescaled
@@ -50,7 +51,8 @@ def decode(
     with warnings.catch_warnings():
         # pydicom warns of padding and excess bytes; missing ones are errors.
         warnings.simplefilter("ignore")
-        for (time, z), values, notes in _values(frames):
+        left = _read_native(frames, array)
+        for (time, z), values, notes in _values(left):
             findings = findings or notes
             if values.dtype.itemsize > array.dtype.itemsize:
                 array = array.astype(values.dtype)
@@ -79,15 +81,36 @@ def _whole_numbers(frames: list[list[FrameHeader]]) -> bool:
     )
 
 
-def _values(
-    frames: list[list[FrameHeader]],
-) -> Iterator[tuple[tuple[int, int], npt.NDArray[Any], tuple[Finding, ...]]]:
-    """Rescaled slices in any order, decoded by a few threads that keep close to the reader."""
+def _read_native(
+    frames: list[list[FrameHeader]], array: npt.NDArray[Any]
+) -> dict[Path, list[Member]]:
+    """Read the plain slices into their places; what is left to decode, by file."""
     by_path: dict[Path, list[Member]] = defaultdict(list)
     for time, stack in enumerate(frames):
         for z, header in enumerate(stack):
             by_path[header.path].append(((time, z), header))
-    threads = min(MOST_THREADS, os.cpu_count() or 1, len(by_path))
+    if array.dtype != np.int16:
+        return by_path
+    plain = [members[0] for members in by_path.values() if is_native(members[0][1])]
+    if not plain:
+        return by_path
+    with ThreadPoolExecutor(_threads(len(plain))) as pool:
+        done = pool.map(lambda member: read_into(member[1], array[member[0]]), plain)
+        for (_, header), read in zip(plain, done, strict=True):
+            if read:
+                del by_path[header.path]
+    return by_path
+
+
+def _threads(files: int) -> int:
+    return max(1, min(MOST_THREADS, os.cpu_count() or 1, files))
+
+
+def _values(
+    by_path: dict[Path, list[Member]],
+) -> Iterator[tuple[tuple[int, int], npt.NDArray[Any], tuple[Finding, ...]]]:
+    """Rescaled slices in any order, decoded by a few threads that keep close to the reader."""
+    threads = _threads(len(by_path))
     if threads == 1:
         for members in by_path.values():
             yield from _file_values(members)

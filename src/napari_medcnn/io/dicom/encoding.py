@@ -11,7 +11,7 @@ import numpy as np
 from napari_medcnn.io.dicom.tag_values import integer
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+    from napari_medcnn.io.dicom.tag_values import Values
 
 UNCOMPRESSED_LITTLE_ENDIAN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
 _IMPLICIT = "1.2.840.10008.1.2"
@@ -48,7 +48,7 @@ class Encoding:
         return 0, (1 << self.bits_stored) - 1
 
 
-def encoding_of(dataset: Dataset, stream: BinaryIO) -> Encoding:
+def encoding_of(dataset: Values, stream: BinaryIO) -> Encoding:
     """The encoding of a data set that was read up to its pixel data.
 
     `stream` stands where reading stopped, at the pixel data element if there is one.

@@ -15,7 +15,7 @@ from napari_medcnn.io.dicom.tag_values import (
 )
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+    from napari_medcnn.io.dicom.tag_values import Values
 
 ORDER_NAMES = ("frame", "time", "trigger time", "acquisition", "b-value", "direction", "file",
                "frame", "time", "time")  # fmt: skip
@@ -63,7 +63,7 @@ class FrameOrder:
 
 
 def frame_order(
-    find: Lookup, dataset: Dataset, count: int, free_dimensions: tuple[int, ...]
+    find: Lookup, dataset: Values, count: int, free_dimensions: tuple[int, ...]
 ) -> FrameOrder:
     """Read the order of one frame.
 
@@ -101,7 +101,7 @@ def frame_order(
     return FrameOrder(keys, b_value, gradient, _echo_time(find), _acquired(find))
 
 
-def free_dimensions(dataset: Dataset) -> tuple[int, ...]:
+def free_dimensions(dataset: Values) -> tuple[int, ...]:
     """Which of an enhanced object's dimension indices are not the position along the stack."""
     pointers = [
         int(item.DimensionIndexPointer) for item in dataset.get("DimensionIndexSequence") or []
@@ -128,7 +128,7 @@ def _acquired(find: Lookup) -> str:
 
 
 def _diffusion(
-    find: Lookup, dataset: Dataset
+    find: Lookup, dataset: Values
 ) -> tuple[float | None, tuple[float, ...] | None, tuple[float, ...] | None]:
     """b-value, direction in LPS, and a key that tells directions apart also where LPS is unknown.
 
@@ -158,7 +158,7 @@ def _public_direction(find: Lookup) -> tuple[float, ...] | None:
 
 
 def _private_diffusion(
-    dataset: Dataset,
+    dataset: Values,
 ) -> tuple[float | None, tuple[float, ...] | None, tuple[float, ...] | None]:
     siemens = number(private(dataset, 0x0019, "SIEMENS MR HEADER", 0x0C))
     if siemens is not None:

@@ -6,6 +6,7 @@ raise. Libraries in C++ crash the process on some headers (thousands of nested s
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 import zlib
@@ -36,6 +37,24 @@ _LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b
 _SHORT_VRS = frozenset({b"AE", b"CS", b"LO", b"SH", b"UI", b"UL", b"US"})
 
 
+class BoundedReader(io.BufferedReader):
+    """A file of which no more is asked than is there.
+
+    pydicom asks for as many bytes as an element's length field says, up to 4 GiB, and Python takes
+    that memory before it looks how long the file is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._length = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As of any file, and never more memory than the rest of the file."""
+        if size is not None and size > _LOOK:
+            size = max(0, min(size, self._length - self.tell()))
+        return super().read(size)
+
+
 def dicom_failures() -> tuple[type[Exception], ...]:
     """All exceptions by which pydicom says that a file is broken."""
     from pydicom.errors import BytesLengthException, InvalidDicomError
@@ -64,7 +83,7 @@ def read_dataset(path: Path, **options: Any) -> FileDataset:
         # pydicom warns of every irregular value; what matters is checked by its meaning.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with path.open("rb") as stream:
+            with BoundedReader(path) as stream:
                 if path.stat().st_size > MAX_VOLUME_BYTES:
                     raise ReadError("is larger than every image", source=path)
                 check_inflation(stream)

@@ -27,7 +27,7 @@ from napari_medcnn.io.dicom.tag_values import (
 )
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+    from napari_medcnn.io.dicom.tag_values import Values
 
 TAGS: tuple[Any, ...] = (
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription",
@@ -99,7 +99,7 @@ class FrameHeader:
         return 0 if self.tile is not None else self.index
 
 
-def frame_headers(dataset: Dataset, path: Path, encoding: Encoding) -> list[FrameHeader]:
+def frame_headers(dataset: Values, path: Path, encoding: Encoding) -> list[FrameHeader]:
     """The frames of one file.
 
     Raises
@@ -128,7 +128,7 @@ def frame_headers(dataset: Dataset, path: Path, encoding: Encoding) -> list[Fram
     ]
 
 
-def _plain_frames(dataset: Dataset, first: FrameHeader) -> list[FrameHeader]:
+def _plain_frames(dataset: Values, first: FrameHeader) -> list[FrameHeader]:
     """All frames of a file without functional groups; a dose grid gives each its height."""
     if first.frame_count == 1:
         return [first]
@@ -162,11 +162,11 @@ def _dose_positions(
 
 
 def _frame(
-    dataset: Dataset,
+    dataset: Values,
     path: Path,
     index: int,
     count: int,
-    places: list[Dataset],
+    places: list[Values],
     free: tuple[int, ...],
     encoding: Encoding,
 ) -> FrameHeader:
@@ -192,7 +192,7 @@ def _frame(
         series_description=str(dataset.get("SeriesDescription") or "").strip(),
         modality=str(dataset.get("Modality") or ""),
         image_type=image_type,
-        shape=(int(dataset.Rows), int(dataset.Columns)),
+        shape=(int(dataset.get("Rows")), int(dataset.get("Columns"))),
         colour=int(dataset.get("SamplesPerPixel") or 1) > 1,
         photometric=str(dataset.get("PhotometricInterpretation") or ""),
         position=floats(find("ImagePositionPatient", "PlanePositionSequence"), 3),
@@ -217,7 +217,7 @@ def _frame(
     )
 
 
-def _refusal(dataset: Dataset) -> str:
+def _refusal(dataset: Values) -> str:
     """Why frames of this kind cannot be placed, or an empty text."""
     if dataset.get("TotalPixelMatrixRows"):
         return "a slide of many tiles is not supported"

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_medcnn.io.dicom.guarded import BoundedReader
 from napari_medcnn.io.dicom.header import FrameHeader
 from napari_medcnn.io.dicom.tag_values import floats, integer, private
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+    from napari_medcnn.io.dicom.tag_values import Values
 
 _CSA_CREATOR = "SIEMENS CSA HEADER"
 _CSA_TAGS = [*((0x0029 << 16) + slot for slot in range(0x10, 0x20)),
@@ -31,19 +32,19 @@ _NORMAL_TOLERANCE = 0.01
 """By how much the CSA header's normal may differ from that of rows and columns, cosines."""
 
 
-def is_mosaic(frame: FrameHeader, dataset: Dataset) -> bool:
+def is_mosaic(frame: FrameHeader, dataset: Values) -> bool:
     """Whether the picture holds the slices of a volume as tiles."""
     return "MOSAIC" in frame.image_type or _uih_count(dataset) > 1
 
 
-def tiles(frame: FrameHeader, dataset: Dataset) -> list[FrameHeader]:
+def tiles(frame: FrameHeader, dataset: Values) -> list[FrameHeader]:
     """One header a slice, in the order of the tiles; the frame with a refusal where unknown."""
     if _uih_count(dataset) > 1:
         return _uih_tiles(frame, dataset)
     return _siemens_tiles(frame, dataset)
 
 
-def _siemens_tiles(frame: FrameHeader, dataset: Dataset) -> list[FrameHeader]:
+def _siemens_tiles(frame: FrameHeader, dataset: Values) -> list[FrameHeader]:
     csa = _csa_header(frame)
     count = integer(_csa_value(csa, "NumberOfImagesInMosaic")) or 0
     if count < 1:
@@ -74,8 +75,9 @@ def _siemens_tiles(frame: FrameHeader, dataset: Dataset) -> list[FrameHeader]:
     return _placed(frame, positions, (rows, columns))
 
 
-def _uih_tiles(frame: FrameHeader, dataset: Dataset) -> list[FrameHeader]:
-    items = dataset[_UIH_TILES].value if _UIH_TILES in dataset else []
+def _uih_tiles(frame: FrameHeader, dataset: Values) -> list[FrameHeader]:
+    sequence = dataset.get(_UIH_TILES)
+    items = [] if sequence is None else sequence.value
     count = _uih_count(dataset)
     positions = [floats(item.get("ImagePositionPatient"), 3) for item in items]
     known = [position for position in positions if position is not None]
@@ -110,12 +112,12 @@ def _tile_shape(frame: FrameHeader, count: int) -> tuple[int, int]:
     return (0, 0) if rows % across or columns % across else (rows // across, columns // across)
 
 
-def _uih_count(dataset: Dataset) -> int:
+def _uih_count(dataset: Values) -> int:
     found = dataset.get(_UIH_GRID_COUNT)
     return 0 if found is None else integer(found.value) or 0
 
 
-def _slice_step(dataset: Dataset) -> float | None:
+def _slice_step(dataset: Values) -> float | None:
     """Spacing Between Slices in mm where it is a positive number."""
     step = floats(dataset.get("SpacingBetweenSlices"), 1)
     return step[0] if step is not None and step[0] > 0 else None
@@ -129,9 +131,10 @@ def _csa_header(frame: FrameHeader) -> dict[str, Any]:
         warnings.simplefilter("ignore")
         from nibabel.nicom import csareader
 
-        dataset = pydicom.dcmread(
-            frame.path, stop_before_pixels=True, specific_tags=_CSA_TAGS, force=True
-        )
+        with BoundedReader(frame.path) as stream:
+            dataset = pydicom.dcmread(
+                stream, stop_before_pixels=True, specific_tags=_CSA_TAGS, force=True
+            )
         content = private(dataset, 0x0029, _CSA_CREATOR, 0x10)
         if not isinstance(content, bytes):
             return {}

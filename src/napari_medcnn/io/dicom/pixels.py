@@ -6,7 +6,8 @@ that the header says. Everything else, and every doubt, goes to pydicom, whose e
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,8 @@ from napari_medcnn.io.dicom.encoding import (
     UNCOMPRESSED_LITTLE_ENDIAN,
     UNDEFINED_LENGTH,
 )
-from napari_medcnn.io.dicom.guarded import dicom_failures
+from napari_medcnn.io.dicom.fragments import joined_fragments
+from napari_medcnn.io.dicom.guarded import BoundedReader, dicom_failures
 from napari_medcnn.io.dicom.header import FrameHeader
 
 _JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
@@ -76,7 +78,6 @@ def _as_stored(header: FrameHeader) -> npt.NDArray[Any] | None:
 def _by_imagecodecs(header: FrameHeader) -> npt.NDArray[Any] | None:
     """Compressed pixels by decoders that leave Python's lock; None where pydicom must look."""
     import imagecodecs
-    from pydicom.encaps import generate_frames
 
     encoding = header.encoding
     decoder = (
@@ -87,9 +88,9 @@ def _by_imagecodecs(header: FrameHeader) -> npt.NDArray[Any] | None:
     if encoding.length != UNDEFINED_LENGTH:
         return None
     try:
-        with header.path.open("rb") as stream:
+        with BoundedReader(header.path) as stream:
             stream.seek(encoding.start)
-            streams = list(generate_frames(stream, number_of_frames=header.frame_count))
+            streams = _codestreams(stream, header.frame_count)
         for one in streams:
             check_codestream(one, *header.shape)
         pictures = [decoder(one) for one in streams]
@@ -107,6 +108,15 @@ def _by_imagecodecs(header: FrameHeader) -> npt.NDArray[Any] | None:
     return pictures[0][np.newaxis] if len(pictures) == 1 else np.stack(pictures)
 
 
+def _codestreams(stream: BinaryIO, count: int) -> list[bytes]:
+    if count == 1:
+        single = joined_fragments(stream)
+        return [] if single is None else [single]
+    from pydicom.encaps import generate_frames
+
+    return list(generate_frames(stream, number_of_frames=count))
+
+
 def _by_pydicom(header: FrameHeader) -> npt.NDArray[Any]:
     import pydicom
     from pydicom.encaps import generate_frames
@@ -114,7 +124,8 @@ def _by_pydicom(header: FrameHeader) -> npt.NDArray[Any]:
 
     path = header.path
     try:
-        dataset = pydicom.dcmread(path, force=True)
+        with BoundedReader(path) as stream:
+            dataset = pydicom.dcmread(stream, force=True)
         if "TransferSyntaxUID" not in dataset.file_meta:
             # A file without a meta header is little endian; which of two, reading has shown.
             implicit = dataset.original_encoding[0]
@@ -129,9 +140,19 @@ def _by_pydicom(header: FrameHeader) -> npt.NDArray[Any]:
 
             pixels = apply_color_lut(pixels, dataset)
     except dicom_failures() as error:
-        raise ReadError(
-            f"the pixels of {path.name} cannot be decoded: {str(error).splitlines()[0][:200]}"
-            if str(error)
-            else f"the pixels of {path.name} cannot be decoded ({type(error).__name__})"
-        ) from error
-    return pixels if header.frame_count > 1 else pixels[np.newaxis]
+        raise _undecodable(path, error) from error
+    except BaseException as error:
+        # A panic of a decoder written in Rust is no Exception to Python.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise _undecodable(path, error) from error
+    pixels = pixels if header.frame_count > 1 else pixels[np.newaxis]
+    channels = pixels.shape[3:] or (3,)
+    if pixels.ndim not in (3, 4) or len(pixels) != header.frame_count or channels[0] not in (3, 4):
+        raise ReadError(f"the pixels of {path.name} have another shape than its header says")
+    return pixels
+
+
+def _undecodable(path: Path, error: BaseException) -> ReadError:
+    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return ReadError(f"the pixels of {path.name} cannot be decoded: {reason}")

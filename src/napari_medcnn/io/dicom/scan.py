@@ -13,14 +13,23 @@ from typing import TYPE_CHECKING
 from napari_medcnn.core.errors import ReadError
 from napari_medcnn.core.volume import Finding, Severity
 from napari_medcnn.io.dicom.encoding import UNDEFINED_LENGTH, Encoding, encoding_of
-from napari_medcnn.io.dicom.guarded import DEFLATED, check_inflation, dicom_failures
+from napari_medcnn.io.dicom.guarded import (
+    DEFLATED,
+    DICOM_FAILURES,
+    BoundedReader,
+    check_inflation,
+    dicom_failures,
+)
 from napari_medcnn.io.dicom.header import TAGS, FrameHeader, frame_headers
 from napari_medcnn.io.dicom.mosaic import is_mosaic, tiles
+from napari_medcnn.io.dicom.quick_header import quick_header
 from napari_medcnn.io.dicom.tag_values import integer
 from napari_medcnn.io.limits import check_frame_size
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+
+    from napari_medcnn.io.dicom.tag_values import Values
 
 _PREAMBLE = 132
 # Files from before the preamble begin with a tag of group 0002 or 0008, little endian.
@@ -71,17 +80,41 @@ def scan(paths: Iterable[Path]) -> Scan:
 
 
 def _read_header(path: Path) -> list[FrameHeader]:
-    import pydicom
-
     if path.name.upper() == "DICOMDIR":
         raise ReadError("a directory record")
+    return _plain_header(path) or _general_header(path)
+
+
+def _plain_header(path: Path) -> list[FrameHeader]:
+    """The frames of a plain file; none where pydicom must look, also at what is wrong."""
+    try:
+        # Opening a pipe or a device may wait forever.
+        if not path.is_file():
+            return []
+        with path.open("rb") as stream:
+            header = quick_header(stream)
+            if header is None:
+                return []
+            stream.seek(header.pixel_element)
+            encoding = encoding_of(header, stream)
+            if _absurd_claim(header, encoding, path.stat().st_size):
+                return []
+        frames = frame_headers(header, path, encoding)
+        return tiles(frames[0], header) if is_mosaic(frames[0], header) else frames
+    except DICOM_FAILURES:
+        return []
+
+
+def _general_header(path: Path) -> list[FrameHeader]:
+    import pydicom
+
     if not looks_like_dicom(path):
         raise ReadError("not DICOM")
     try:
         # pydicom warns of every irregular value; what matters is checked here by its meaning.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with path.open("rb") as stream:
+            with BoundedReader(path) as stream:
                 check_inflation(stream)
                 stream.seek(0)
                 dataset = pydicom.dcmread(
@@ -101,7 +134,7 @@ def _read_header(path: Path) -> list[FrameHeader]:
     return frames
 
 
-def _absurd_claim(dataset: Dataset, encoding: Encoding, stored: int) -> str:
+def _absurd_claim(dataset: Values, encoding: Encoding, stored: int) -> str:
     """Why no file of this size holds the pixels that its header claims, or an empty text."""
     rows, columns = integer(dataset.get("Rows")) or 0, integer(dataset.get("Columns")) or 0
     if not rows or not columns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,11 +10,16 @@ import numpy as np
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+    from napari_medcnn.io.dicom.quick_header import QuickHeader
+
+    Values = Dataset | QuickHeader
+    """Whatever gives values by keyword."""
+
 
 class Lookup:
     """A value by keyword, from the first of several places that has it: frame, shared, file."""
 
-    def __init__(self, places: list[Dataset]) -> None:
+    def __init__(self, places: Sequence[Values]) -> None:
         self._places = places
         # A classic file has no functional groups to look into.
         self._has_groups = len(places) > 1
@@ -29,7 +35,7 @@ class Lookup:
         return None
 
 
-def first_item(dataset: Dataset, sequence: str) -> list[Dataset]:
+def first_item(dataset: Values, sequence: str) -> list[Dataset]:
     """The first item of a sequence in a list, which is empty without one."""
     items = dataset.get(sequence)
     return [items[0]] if items else []
@@ -61,7 +67,7 @@ def integer(value: Any) -> int | None:
     return None if found is None else int(found)
 
 
-def private(dataset: Dataset, group: int, creator: str, element: int) -> Any:
+def private(dataset: Values, group: int, creator: str, element: int) -> Any:
     """The value of a private element by its creator's name, None where it is absent."""
     for slot in range(0x10, 0x20):
         owner = dataset.get((group, slot))
