@@ -1,8 +1,8 @@
-"""Text headers of NRRD and MetaImage files: what they ask a reader to open and to allocate.
+"""Text headers of NRRD and MetaImage files: which other files they would have a reader open.
 
 Both formats may name a data file anywhere on the disk, and SimpleITK reads whatever is named. Only
-files in the header's own folder are accepted. The libraries behind SimpleITK parse these headers in
-C++, some sizes in 32 bits: what is not plain text in the usual form never reaches them.
+files in the header's own folder are accepted. What a library might read otherwise than this module
+does (control characters, repeated fields, headers without an end) is refused.
 """
 
 from __future__ import annotations
@@ -10,24 +10,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import numpy as np
-
 from napari_medcnn.core.errors import ReadError
-from napari_medcnn.io.limits import MAX_HEADER_BYTES, check_claimed_size
+from napari_medcnn.io.limits import MAX_HEADER_BYTES
 
 _EMBEDDED = "LOCAL"
-_LARGEST_SIDE = 2**31 - 1
 _METAIMAGE_NAME = re.compile(r"[A-Za-z][\w.\- ]*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
-_NRRD_BYTES = {
-    "char": 1, "uchar": 1, "int8": 1, "uint8": 1, "short": 2, "ushort": 2, "int16": 2, "uint16": 2,
-    "int": 4, "uint": 4, "int32": 4, "uint32": 4, "float": 4, "longlong": 8, "ulonglong": 8,
-    "int64": 8, "uint64": 8, "double": 8,
-}  # fmt: skip
-_METAIMAGE_BYTES = {
-    "CHAR": 1, "UCHAR": 1, "ASCII_CHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4,
-    "LONG": 8, "ULONG": 8, "LONG_LONG": 8, "ULONG_LONG": 8, "FLOAT": 4, "DOUBLE": 8,
-}  # fmt: skip
 
 
 def nrrd_header(path: Path) -> dict[str, str]:
@@ -83,36 +71,6 @@ def metaimage_header(path: Path) -> dict[str, str]:
     raise ReadError("is not a MetaImage file (no ElementDataFile)", source=path)
 
 
-def check_nrrd_size(path: Path, header: dict[str, str], stored: int, *, compressed: bool) -> None:
-    """Hold a NRRD header's sizes against the limits and the bytes that are there.
-
-    Raises
-    ------
-    ReadError
-        When they are too large, or no image's.
-    """
-    kind = re.sub(r"^(un)?signed ", lambda m: "u" if m[1] else "", header.get("type", ""))
-    kind = kind.replace(" int", "").replace("long long", "longlong").replace("_t", "").strip()
-    sizes = _sides(path, header.get("sizes", ""))
-    check_claimed_size(
-        path, int(np.prod(sizes, dtype=object)) * _bytes(path, kind, _NRRD_BYTES), stored,
-        compressed=compressed,
-    )  # fmt: skip
-
-
-def check_metaimage_size(
-    path: Path, header: dict[str, str], stored: int, *, compressed: bool
-) -> None:
-    """As :func:`check_nrrd_size` for MetaImage."""
-    sizes = _sides(path, header.get("DimSize", ""))
-    channels = _sides(path, header.get("ElementNumberOfChannels", "1"))
-    kind = re.sub(r"^MET_|_ARRAY$", "", header.get("ElementType", ""))
-    claimed = int(np.prod([*sizes, *channels], dtype=object))
-    check_claimed_size(
-        path, claimed * _bytes(path, kind, _METAIMAGE_BYTES), stored, compressed=compressed
-    )
-
-
 def nrrd_data_file(path: Path, header: dict[str, str]) -> Path:
     """The file that holds the voxels: `path` itself, or one that may be opened beside it.
 
@@ -129,22 +87,6 @@ def metaimage_data_file(path: Path, header: dict[str, str]) -> Path:
     """As :func:`nrrd_data_file` for MetaImage."""
     named = header["ElementDataFile"]
     return path if named.upper() == _EMBEDDED else _beside(path, named)
-
-
-def _sides(path: Path, text: str) -> list[int]:
-    try:
-        sides = [int(part) for part in text.split()]
-    except ValueError:
-        sides = []
-    if not sides or not all(0 < side <= _LARGEST_SIDE for side in sides):
-        raise ReadError(f"its header is broken: sizes of {text[:80]!r}", source=path)
-    return sides
-
-
-def _bytes(path: Path, kind: str, known: dict[str, int]) -> int:
-    if kind not in known:
-        raise ReadError(f"holds values of type {kind[:40]!r}, which are no image", source=path)
-    return known[kind]
 
 
 def _beside(path: Path, named: str) -> Path:

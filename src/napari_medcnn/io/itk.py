@@ -15,14 +15,13 @@ from napari_medcnn.core.errors import GeometryError, ReadError, WriteError
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.volume import Finding, FrameAxis
 from napari_medcnn.io.detached import (
-    check_metaimage_size,
-    check_nrrd_size,
     metaimage_data_file,
     metaimage_header,
     nrrd_data_file,
     nrrd_header,
 )
 from napari_medcnn.io.file_image import ORIENTATION_UNKNOWN, FileImage
+from napari_medcnn.io.header_checks import check_metaimage, check_nrrd
 from napari_medcnn.io.limits import check_claimed_size
 from napari_medcnn.io.voxels import grey, narrowed, non_finite_findings
 
@@ -57,7 +56,7 @@ def read_nrrd(path: Path) -> FileImage:
     if not known and header.get("space dimension") != "4":
         findings = (ORIENTATION_UNKNOWN,)
     keys = {name: value for name, value in header.items() if name.startswith("seg")}
-    check_nrrd_size(path, header, data.stat().st_size, compressed=compressed or text)
+    check_nrrd(path, header, data.stat().st_size, compressed=compressed or text)
     image = _read(path, "NrrdImageIO", data, compressed=compressed or text)
     return _file_image(path, image, "nrrd", findings, {"keys": keys} if keys else {})
 
@@ -68,7 +67,7 @@ def read_metaimage(path: Path) -> FileImage:
     data = metaimage_data_file(path, header)
     compressed = header.get("CompressedData", "False").lower() == "true"
     text = header.get("BinaryData", "True").lower() == "false"
-    check_metaimage_size(path, header, data.stat().st_size, compressed=compressed or text)
+    check_metaimage(path, header, data.stat().st_size, compressed=compressed or text)
     image = _read(path, "MetaImageIO", data, compressed=compressed or text)
     return _file_image(path, image, "metaimage", (), {})
 
