@@ -11,10 +11,14 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.measuring import Measured, measure
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 SLICES, ROWS = 300, 512
 RUNS = 3
@@ -116,6 +120,7 @@ def save_series(folder: Path, *, compressed: bool) -> None:
         dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
         dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
         dataset.PixelRepresentation = 0
+        add_usual_elements(dataset, k)
         if compressed:
             stream = imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k", bitspersample=12)
             dataset.PixelData = encapsulate([stream])
@@ -123,6 +128,45 @@ def save_series(folder: Path, *, compressed: bool) -> None:
         else:
             dataset.PixelData = pixels.tobytes()
         dataset.save_as(folder / f"IM{k:04d}.dcm", enforce_file_format=True)
+
+
+def add_usual_elements(dataset: Dataset, k: int) -> None:
+    """What else a scanner writes into a CT slice, so that headers have their usual 110 elements."""
+    from pydicom.dataset import Dataset
+
+    for name in (
+        "PatientID", "AccessionNumber", "InstitutionName", "InstitutionAddress", "StationName",
+        "StudyDescription", "SeriesDescription", "ManufacturerModelName", "DeviceSerialNumber",
+        "ProtocolName", "SoftwareVersions", "StudyID", "PositionReferenceIndicator",
+        "BodyPartExamined", "ConvolutionKernel", "FilterType", "ContrastBolusAgent",
+        "ScanOptions", "PatientPosition", "RotationDirection", "ExposureModulationType",
+        "RequestedProcedureDescription", "PerformedProcedureStepID", "Manufacturer",
+        "PerformedProcedureStepDescription", "ContrastBolusRoute", "AdditionalPatientHistory",
+    ):  # fmt: skip
+        setattr(dataset, name, "AS WRITTEN")
+    for name in (
+        "KVP", "DataCollectionDiameter", "ReconstructionDiameter", "DistanceSourceToDetector",
+        "DistanceSourceToPatient", "GantryDetectorTilt", "TableHeight", "ExposureTime",
+        "XRayTubeCurrent", "Exposure", "GeneratorPower", "FocalSpots", "SliceLocation",
+        "WindowCenter", "WindowWidth", "PatientWeight", "PatientSize", "ContrastBolusVolume",
+        "ContrastFlowRate", "ContrastFlowDuration", "AcquisitionNumber", "SpacingBetweenSlices",
+    ):  # fmt: skip
+        setattr(dataset, name, str(k + 1))
+    for name in (
+        "TableSpeed", "TableFeedPerRotation", "SpiralPitchFactor", "SingleCollimationWidth",
+        "TotalCollimationWidth", "RevolutionTime", "CTDIvol", "EstimatedDoseSaving",
+    ):  # fmt: skip
+        setattr(dataset, name, 0.6 + k)
+    for stage in ("Study", "Series", "Acquisition", "Content", "InstanceCreation"):
+        setattr(dataset, f"{stage}Date", "20200102")
+        setattr(dataset, f"{stage}Time", f"1200{k % 60:02d}.125000")
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = reference.ReferencedSOPInstanceUID = "1.2.840.10008.3.1.2.3.1"
+    dataset.ReferencedStudySequence = [reference]
+    dataset.RequestAttributesSequence = [reference]
+    block = dataset.private_block(0x0043, "A VENDOR", create=True)
+    for element in range(0x10, 0x30):
+        block.add_new(element, "DS", ["0.125", "17", str(k)])
 
 
 if __name__ == "__main__":

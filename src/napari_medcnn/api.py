@@ -30,15 +30,26 @@ DEFAULT_MODEL = "flair_lesions"
 _T = TypeVar("_T")
 
 
-def read(path: str | Path, series: str | None = None) -> list[Volume]:
+def read(
+    path: str | Path | Sequence[str | Path],
+    series: str | None = None,
+    *,
+    resample: bool = True,
+    suv: bool = True,
+) -> list[Volume]:
     """Read every volume of a file or a folder.
 
     Parameters
     ----------
-    path : str or Path
+    path : str or Path, or a sequence of them
         A NIfTI, NRRD, MetaImage, PNG, JPEG or DICOM file, or a folder of them.
     series : str, optional
         Which one: a DICOM series' UID or number, or the name of a file in the folder.
+    resample : bool
+        Whether DICOM slices that form no right-angled, even grid are interpolated onto one; their
+        findings say so. Without it they come as stored.
+    suv : bool
+        Whether PET becomes SUV by body weight where its tags allow it.
 
     Returns
     -------
@@ -60,7 +71,7 @@ def read(path: str | Path, series: str | None = None) -> list[Volume]:
     """
     from napari_medcnn.io.read import read as read_volumes
 
-    return read_volumes(path, series)
+    return read_volumes(path, series, resample=resample, suv=suv)
 
 
 def list_models() -> list[ModelSpec]:
