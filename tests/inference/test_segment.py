@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Finding, FrameAxis, Severity, Volume
 from napari_medcnn.inference.segment import segment
 from napari_medcnn.models.bundle import read_bundle
-from napari_medcnn.models.spec import ModelSpec
+from napari_medcnn.models.spec import Channel, ModelSpec
 from napari_medcnn.models.weights import sha256
 from tests.bundle_factory import make_bundle
 from tests.inference.conftest import from_file, smooth_image
@@ -213,11 +214,24 @@ def test_the_wrong_number_of_channels_is_refused(phantom: Volume, spec: ModelSpe
 
 
 def test_accepted_findings_are_on_record(phantom: Volume, spec: ModelSpec) -> None:
-    from dataclasses import replace
-
     finding = Finding("missing-slices", Severity.BLOCKING, "slices are missing")
     found = run(replace(phantom, findings=(finding,)), spec, accept_findings=True)
     assert found.parameters["accepted_findings"] == ["missing-slices"]
+
+
+@pytest.mark.parametrize(
+    ("modality", "air", "warned"), [("", -1000, True), ("", -40, False), ("CT", -1000, False)]
+)
+def test_a_ct_without_a_stated_modality_is_doubted_by_a_model_for_mr(
+    phantom: Volume, spec: ModelSpec, modality: str, air: float, warned: bool
+) -> None:
+    """NIfTI names no modality, so the plan cannot know; where it is named, the plan warns."""
+    for_mr = replace(spec, channels=(Channel("FLAIR", "MR"),))
+    phantom.array[0] = air
+    events: list[Event] = []
+    run_to_end(segment(replace(phantom, modality=modality), for_mr), Segmentation, events.append)
+    warnings = [e.text for e in events if isinstance(e, Message) and e.level == "warning"]
+    assert any("as CT has in air" in text for text in warnings) is warned
 
 
 def test_voxels_without_a_number_count_as_zero_and_it_is_said(

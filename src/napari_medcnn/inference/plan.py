@@ -52,8 +52,6 @@ class ImageFacts:
         As :class:`~napari_medcnn.core.volume.Volume` says.
     frames : int
         More than 1 for a series in time, echo or the like.
-    value_range : tuple of float, optional
-        Smallest and largest value, where known.
     """
 
     shape: Index
@@ -64,7 +62,6 @@ class ImageFacts:
     is_2d: bool = False
     spacing_known: bool = True
     frames: int = 1
-    value_range: tuple[float, float] | None = None
 
     @property
     def channels(self) -> int:

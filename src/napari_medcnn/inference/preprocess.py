@@ -8,7 +8,7 @@ where the package's ``(z, y, x)`` in LPS becomes that, and where results come ba
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,9 @@ STAGE = "preparing image"
 
 SMALL_COVER = 0.9
 """A channel that covers less of the first one's grid is worth a warning."""
+
+CT_AIR_HU = -500.0
+"""Values below it are those of air in CT; MR has no values of that size below zero."""
 
 _ANNOUNCEMENTS = {
     "BrainMaskd": "looking for the brain",
@@ -80,6 +83,7 @@ def prepare(
     yield Progress(STAGE, 0, total)
     array, notes = stack_channels(volumes)
     yield from notes
+    yield from _modality_doubts(volumes, spec, array)
     image = _meta_tensor(array, volumes[0])
     del array
     case: dict[Any, Any] = {spec.image_key: image}
@@ -137,6 +141,19 @@ def stack_channels(
         notes.append(Message(f"{bad.sum()} voxels hold no number and count as 0", "warning"))
         stacked[bad] = 0
     return stacked, tuple(notes)
+
+
+def _modality_doubts(
+    volumes: Sequence[Volume], spec: ModelSpec, array: npt.NDArray[np.float32]
+) -> Iterator[Message]:
+    """NIfTI and NRRD name no modality, but a CT given to a model for MR shows by its values."""
+    for volume, channel, values in zip(volumes, spec.channels, array, strict=True):
+        if channel.modality == "MR" and not volume.modality and values.min() < CT_AIR_HU:
+            yield Message(
+                f"{volume.name} has values down to {values.min():.0f}, as CT has in air; "
+                f"{spec.title} was made for MR",
+                "warning",
+            )
 
 
 def _cover(reference: Geometry, other: Geometry) -> float:
