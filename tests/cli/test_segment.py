@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,6 +66,32 @@ def test_several_cases_go_on_after_a_bad_one(
     assert outcome.code == 1
     assert "bad.nii.gz" in outcome.err
     assert (out / "scan" / "run.json").is_file()
+
+
+def test_several_cases_go_on_after_one_that_nobody_expected(
+    medcnn: Callable, bundle: Path, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch says with a RuntimeError that a case is too large for the memory."""
+    from napari_medcnn.inference import windows
+
+    large = tmp_path / "large.nii.gz"
+    large.write_bytes(scan.read_bytes())
+    real, calls = windows.slide, []
+
+    def slide(*arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("not enough memory: you tried to allocate 99 GB")
+        return (yield from real(*arguments, **options))
+
+    monkeypatch.setattr(windows, "slide", slide)
+    out = tmp_path / "out"
+    outcome = medcnn("segment", large, scan, "--model", bundle, "--out", out, "--json")
+    assert outcome.code == 1
+    (failure,) = json.loads(outcome.out)["failures"]
+    assert "large.nii.gz: RuntimeError: not enough memory" in failure
+    assert (out / "scan" / "run.json").is_file()
+    assert not (out / "large" / "run.json").exists()
 
 
 def test_an_error_of_the_model_names_its_case(medcnn: Callable, scan: Path, tmp_path: Path) -> None:

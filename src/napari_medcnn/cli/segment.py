@@ -53,6 +53,11 @@ def segment(
             failures.append(_failure(case, error))
             output.fail(failures[-1])
             continue
+        except Exception as error:  # noqa: BLE001 - too large or a bug: the other cases go on
+            failures.append(f"{case}: {type(error).__name__}: {error}")
+            output.err.print_exception()
+            output.fail(failures[-1])
+            continue
         results.append(result)
         if not as_json:
             show_case(result)
