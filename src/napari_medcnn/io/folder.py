@@ -41,6 +41,8 @@ def files_in(path: Path) -> FolderFiles:
             f"the folder holds more than {MAX_FILES} files", source=path, hint="choose one below"
         )
     kept = tuple(file for file, escapes in found if not escapes)
+    if not kept:
+        raise ReadError("holds only links that lead out of it", source=path, hint="open the files")
     return FolderFiles(kept, len(found) - len(kept))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -13,9 +13,9 @@ from napari_medcnn.core.errors import GeometryError, ReadError
 from napari_medcnn.core.volume import Finding, Severity, Volume
 from napari_medcnn.io.dicom.series import read_dicom
 from napari_medcnn.io.file_image import to_volume
+from napari_medcnn.io.folder import files_in, walk
 from napari_medcnn.io.formats import READABLE, Format, format_of
 from napari_medcnn.io.labels import read_segmentation, read_segmentations
-from napari_medcnn.io.limits import MAX_FILES
 from napari_medcnn.io.single_file import read_image
 
 __all__ = ["PEEKED_FILES", "is_readable", "read", "read_segmentation", "read_segmentations"]
@@ -105,7 +105,8 @@ def is_readable(path: str | Path) -> bool:
         if path.is_file():
             return path.name.upper() == "DICOMDIR" or format_of(path) is not None
         if path.is_dir():
-            return any(format_of(file) is not None for file in islice(_files(path), PEEKED_FILES))
+            inside = (file for file, escapes in walk(path) if not escapes)
+            return any(format_of(file) is not None for file in islice(inside, PEEKED_FILES))
     except (OSError, ValueError, TypeError):
         return False
     return False
@@ -130,14 +131,16 @@ def _plain_volume(path: Path) -> Volume:
 
 
 def _read_folder(folder: Path, options: _Options) -> list[Volume]:
-    files = list(islice(_files(folder), MAX_FILES + 1))
-    if not files:
-        raise ReadError("the folder is empty", source=folder, hint="choose a folder with images")
-    if len(files) > MAX_FILES:
-        raise ReadError(
-            f"the folder holds more than {MAX_FILES} files", source=folder, hint="choose one below"
-        )
-    return _read_files(files, folder, options)
+    found = files_in(folder)
+    volumes = _read_files(list(found.files), folder, options)
+    if not found.escaping:
+        return volumes
+    text = (
+        f"{found.escaping} links lead to files outside of the folder and were not followed; open "
+        "those files themselves."
+    )
+    finding = Finding("links-not-followed", Severity.WARNING, text)
+    return [replace(v, findings=(*v.findings, finding)) for v in volumes]
 
 
 def _common_folder(files: list[Path]) -> Path:
@@ -219,13 +222,3 @@ def _is_chosen(volume: Volume, series: str) -> bool:
         return _is_named(source.series, series) or volume.name == series
     number = str(source.header.get("series_number"))
     return series in (source.series, source.series.split("#", maxsplit=1)[0], number, volume.name)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Every regular file below a folder in a stable order, without the hidden ones."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            file = Path(parent) / name
-            if not name.startswith(".") and file.is_file():
-                yield file

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_medcnn.core.volume import Finding, Severity
+from napari_medcnn.io.dicom.guarded import BoundedReader
 from napari_medcnn.io.dicom.header import FrameHeader
 from napari_medcnn.io.dicom.moments import seconds
 from napari_medcnn.io.dicom.tag_values import first_item, number, private
@@ -52,9 +53,8 @@ def suv_scale(frames: list[FrameHeader]) -> SuvScale:
     """The factor of a PET series; tags that need the patient are read here and not kept."""
     import pydicom
 
-    dataset = pydicom.dcmread(
-        frames[0].path, stop_before_pixels=True, specific_tags=_TAGS, force=True
-    )
+    with BoundedReader(frames[0].path) as stream:
+        dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=_TAGS, force=True)
     units = str(dataset.get("Units") or "").upper()
     kind = str(dataset.get("SUVType") or "BW").upper()
     if units == "GML":
