@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pydicom import Dataset
@@ -20,6 +20,9 @@ from napari_medcnn.io.pacs.errors import PacsError
 from napari_medcnn.io.pacs.profiles import DimseProfile
 
 CONNECT_TIMEOUT_S = 10.0
+
+GOODBYE_S = 3.0
+"""Longest wait for a server to take note that we leave."""
 
 MAX_PDU_BYTES = 1 << 17
 """Largest piece that a server may send at once."""
@@ -88,7 +91,7 @@ class Watch:
             elif self._n_bytes > self._most_bytes:
                 self.problem = "the server sends far more than it should"
             if self.problem or self._control.is_cancelled:
-                self._association.abort()
+                _cut(self._association)
                 return
 
 
@@ -130,10 +133,16 @@ def associated(
         raise _refusal(profile, association)
     watch = Watch(association, control, profile.timeout_s, most_bytes)
     watch.start()
+    association.acse_timeout = min(GOODBYE_S, profile.timeout_s)
     try:
         yield association, watch
         watch.stop()
         association.release()
+    except RuntimeError:
+        # What the library raises when it is asked something after the association has ended.
+        if association.is_established:
+            raise
+        raise watch.dropped(profile) from None
     finally:
         watch.stop()
         if association.is_established:
@@ -209,6 +218,14 @@ def _send_at_once(event: evt.Event) -> None:
     opened = event.assoc.dul.socket
     if opened is not None and opened.socket is not None:
         opened.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _cut(association: Association) -> None:
+    """End an association from another thread: as if the server had hung up, which wakes all."""
+    opened = association.dul.socket
+    if opened is not None and opened.socket is not None:
+        with suppress(OSError):
+            opened.socket.shutdown(socket.SHUT_RDWR)
 
 
 def _close(association: Association) -> None:

@@ -176,7 +176,7 @@ class WebConnection:
                 return len(listed)
 
     def _images(self, client: DICOMwebClient, key: SeriesKey) -> Iterator[bytes]:
-        with in_words(self.profile):
+        with in_words(self.profile), _quietly():
             datasets = iter(
                 client.iter_series(key.study_uid, key.series_uid, media_types=_AS_STORED)
             )

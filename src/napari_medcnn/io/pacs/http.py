@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import requests
+from pydicom.errors import InvalidDicomError
 from requests.auth import AuthBase
 
 from napari_medcnn.core.events import JobControl
@@ -142,8 +143,8 @@ def in_words(profile: WebProfile) -> Iterator[None]:
     except OSError as error:
         # A certificate file that is not there, told by requests as a plain OSError.
         raise PacsError(f"{error.strerror or error}", source=source) from None
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, EOFError,
-            NotImplementedError, RecursionError, OverflowError):  # fmt: skip
+    except (InvalidDicomError, ValueError, TypeError, KeyError, AttributeError, IndexError,
+            EOFError, NotImplementedError, RecursionError, OverflowError):  # fmt: skip
         raise PacsError(
             "the answer is not what a DICOMweb server sends",
             source=source,
