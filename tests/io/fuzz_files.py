@@ -49,11 +49,15 @@ _DICOM_TEXTS = ("NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatie
 
 @dataclass(frozen=True)
 class Case:
-    """A broken file: its name and content, and good files that lie beside it."""
+    """A broken file: its name and content, and good files that lie beside it.
+
+    Of a `whole` series any file may be broken.
+    """
 
     name: str
     content: bytes
     beside: tuple[tuple[str, bytes], ...] = ()
+    whole: bool = False
 
 
 def broken_file(format_name: str, seed: int) -> Case:
@@ -148,6 +152,10 @@ def _good_slices() -> tuple[tuple[str, bytes], ...]:
 
 
 def _broken_dicom(rng: random.Random) -> Case:
+    if rng.random() < 0.15:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _broken_series(rng)
     content = rng.choice(_dicom_seeds())
     ways = (_spoiled, _edited_value, _edited_length, _other_syntax, _nested)
     with warnings.catch_warnings():
@@ -158,6 +166,34 @@ def _broken_dicom(rng: random.Random) -> Case:
             except Exception:  # noqa: BLE001  an earlier step broke it beyond pydicom
                 content = _spoiled(content, rng)
     return Case("a.dcm", content, _good_slices() if rng.random() < 0.3 else ())
+
+
+_SERIES_TEXTS = (*_TEXTS, "0\\0\\1000", "1\\0\\0\\0\\1\\0", "1\\0\\0\\0\\0\\1",
+                 "0\\0\\0", "1e-9\\1e-9", "500\\0.001")  # fmt: skip
+
+
+def _broken_series(rng: random.Random) -> Case:
+    """A series in which some slices lie elsewhere, or say other things than their neighbours."""
+    geometry = Geometry.from_spacing((6, 12, 10), (2.0, 1.0, 1.0))
+    pixels = numbers(geometry)
+    slices = [ct_slice(pixels[k], geometry, k, "1.2.3.4") for k in range(len(pixels))]
+    way = rng.randrange(3)
+    lateral = rng.choice((0.5, 4.0, 40.0, 1e3, 1e6))
+    for k, dataset in enumerate(slices):
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.4.{k}"
+        if way == 0:
+            # Slices evenly shifted, as by a gantry tilted further than any.
+            place = [float(v) for v in dataset.ImagePositionPatient]
+            place[rng.choice((0, 1))] += lateral * k
+            dataset.ImagePositionPatient = [f"{v:.8g}" for v in place]
+        elif way == 1 and rng.random() < 0.4:
+            place = [float(v) + rng.gauss(0, 1) * lateral for v in dataset.ImagePositionPatient]
+            dataset.ImagePositionPatient = [f"{v:.8g}" for v in place]
+        elif way == 2 and rng.random() < 0.4:
+            name = rng.choice(_DICOM_TEXTS)
+            dataset[name] = pydicom.DataElement(name, "LO", rng.choice(_SERIES_TEXTS))
+    files = [(f"{k}.dcm", _bytes_of(dataset)) for k, dataset in enumerate(slices)]
+    return Case(*files[0], beside=tuple(files[1:]), whole=True)
 
 
 def _edited_value(content: bytes, rng: random.Random) -> bytes:

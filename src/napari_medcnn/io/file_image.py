@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_medcnn.core.errors import GeometryError
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.volume import (
     Finding,
@@ -18,7 +20,13 @@ from napari_medcnn.core.volume import (
     Volume,
     canonical_volume,
 )
-from napari_medcnn.imaging.resample import straighten
+from napari_medcnn.imaging.resample import straight_grid, straighten
+from napari_medcnn.io.limits import MAX_VOLUME_BYTES
+
+MOST_GROWTH = 20
+"""A straightened image so many times as large as the file's is no tilted scan's.
+
+A gantry tilted by 45 degrees over 2 m of slices 256 mm wide grows less than nine times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +102,7 @@ def sheared_finding(geometry: Geometry, *, straightened: bool = True) -> Finding
 
 def straightened(image: FileImage) -> FileImage:
     """The image interpolated onto a right-angled grid, with a finding; the old grid is noted."""
+    _check_growth(image)
     array, geometry = straighten(image.array, image.geometry)
     kept = {key: value for key, value in image.header.items() if key != "nifti"}
     kept["sheared_grid"] = {
@@ -109,6 +118,17 @@ def straightened(image: FileImage) -> FileImage:
         header=kept,
         findings=image.findings if told else (*image.findings, finding),
     )
+
+
+def _check_growth(image: FileImage) -> None:
+    grown = math.prod(straight_grid(image.geometry).shape) / math.prod(image.geometry.shape)
+    if grown > MOST_GROWTH:
+        raise GeometryError(
+            f"its grid is sheared so far that the straightened image would be {grown:.0f} times "
+            "as large"
+        )
+    if grown * image.array.nbytes > MAX_VOLUME_BYTES:
+        raise GeometryError("its straightened image would be larger than the limit")
 
 
 ORIENTATION_UNKNOWN = Finding(

@@ -133,7 +133,8 @@ def _chosen(frames: list[FrameHeader], series: str, origin: Path) -> list[FrameH
 
 def _place_in_list(group: list[FrameHeader]) -> tuple[Any, ...]:
     first = group[0]
-    return (_is_scout(first), first.series_number or 0, first.series_uid, first.contrast[1:2] or 0)
+    echo_ms = -1.0 if first.contrast[1] is None else first.contrast[1]
+    return (_is_scout(first), first.series_number or 0, first.series_uid, echo_ms)
 
 
 def _is_scout(frame: FrameHeader) -> bool:
