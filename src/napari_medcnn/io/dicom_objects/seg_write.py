@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_medcnn.core.atomic import replacing
 from napari_medcnn.core.errors import WriteError
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _POSITION_DECIMALS = 8
+_BITS = 8
 
 
 def write_seg(
@@ -121,7 +123,10 @@ def _segmentation(
         **places,
     )
     copy_patient_and_study(dataset, first)
-    _refer(dataset, source, _plane_finder(places))
+    plane_of = _plane_finder(places)
+    _refer(dataset, source, plane_of)
+    if not labelmap and labels[0].size < _BITS:
+        dataset.PixelData = _packed(dataset, labels, plane_of)
     return dataset
 
 
@@ -240,6 +245,20 @@ def _refer(dataset: Dataset, source: SourceImages, plane_of: Callable[[Dataset],
             group.DerivationImageSequence = Sequence([made[plane_of(group)]])
         elif "DerivationImageSequence" in group:
             del group.DerivationImageSequence
+
+
+def _packed(
+    dataset: Dataset, labels: npt.NDArray[Any], plane_of: Callable[[Dataset], int]
+) -> bytes:
+    """Frames of fewer than eight pixels without padding between them; highdicom 0.28 pads them."""
+    from pydicom.pixels.utils import pack_bits
+
+    masks = []
+    for group in dataset.PerFrameFunctionalGroupsSequence:
+        segment = group.get("SegmentIdentificationSequence")
+        number = int(segment[0].ReferencedSegmentNumber) if segment else 1
+        masks.append(labels[plane_of(group)] == number)
+    return bytes(pack_bits(np.array(masks, dtype=np.uint8)))
 
 
 def _plane_finder(places: dict[str, Any]) -> Callable[[Dataset], int]:
