@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_medcnn.api import (
+        deidentify,
         lesions,
         list_models,
         load_model,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __version__ = version("napari-medcnn")
 __all__ = [
+    "deidentify",
     "lesions",
     "list_models",
     "load_model",

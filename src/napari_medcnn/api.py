@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from napari_medcnn.core.segmentation import Segmentation
     from napari_medcnn.core.volume import Volume
     from napari_medcnn.inference.plan import InferencePlan
+    from napari_medcnn.io.deidentify.options import Options
+    from napari_medcnn.io.deidentify.report import Report
     from napari_medcnn.models.spec import ModelSpec
 
 DEFAULT_MODEL = "flair_lesions"
@@ -308,6 +310,31 @@ def write(
     if isinstance(result, LesionTable):
         return _write_table(result, Path(path), volume, segmentation)
     return write_segmentation(result, _given(volume, "volume", path), path)
+
+
+def deidentify(
+    source: str | Path,
+    out: str | Path,
+    options: Options | None = None,
+    *,
+    on_event: Callable[[Event], None] | None = None,
+    control: JobControl | None = None,
+) -> Report:
+    """Write DICOM files without the patient's identity (PS3.15 Annex E); pixels stay as they are.
+
+    See :func:`napari_medcnn.io.deidentify.job.deidentify` for `source`, `out` and what it raises.
+
+    Examples
+    --------
+    >>> import napari_medcnn as mc
+    >>> from napari_medcnn.io.deidentify.options import Options
+    >>> report = mc.deidentify("exports", "shared", Options())  # doctest: +SKIP
+    """
+    from napari_medcnn.core.events import run_to_end
+    from napari_medcnn.io.deidentify.job import deidentify as deidentify_job
+    from napari_medcnn.io.deidentify.report import Report
+
+    return run_to_end(deidentify_job(source, out, options, control), Report, on_event)
 
 
 def sample_path(key: str) -> Path:
