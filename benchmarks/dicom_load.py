@@ -38,14 +38,7 @@ array = sitk.GetArrayViewFromImage(reader.Execute())
 assert array.shape == (300, 512, 512)
 """
 
-IMPORTS = {
-    OURS: """
-import imagecodecs.imagecodecs, pydicom.encaps
-import napari_medcnn.io.read
-imagecodecs.jpeg2k_decode
-""",
-    SIMPLE_ITK: "import SimpleITK",
-}
+IMPORTS = {OURS: "import napari_medcnn.io.read", SIMPLE_ITK: "import SimpleITK"}
 """What each reader has in memory before it reads."""
 
 
