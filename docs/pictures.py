@@ -14,17 +14,19 @@ from pathlib import Path
 # The pictures show a fresh installation, not the settings of whoever runs this.
 _FRESH = tempfile.TemporaryDirectory()
 os.environ["NAPARI_CONFIG"] = str(Path(_FRESH.name) / "napari.yaml")
-os.environ["XDG_STATE_HOME"] = _FRESH.name
+os.environ["XDG_STATE_HOME"] = os.environ["XDG_CACHE_HOME"] = _FRESH.name
 
 import napari
 from napari.viewer import Viewer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QWidget
+from sample_studies import write_sample_studies
 
 from napari_medcnn.app.samples import sample_path
 from napari_medcnn.core.events import Event, Progress
 from napari_medcnn.core.lesion import Verdict
 from napari_medcnn.gui.analyze_widget import AnalyzeWidget
+from napari_medcnn.gui.browser_widget import BrowserWidget
 from napari_medcnn.gui.lesions_widget import LesionsWidget
 from napari_medcnn.gui.load_widget import LoadWidget
 from napari_medcnn.gui.three_views import show_three_views
@@ -72,7 +74,29 @@ def main() -> None:
     viewer.window.remove_dock_widget(three)
     show_3d(viewer)
     _take(viewer, "view_3d")
+
+    viewer.layers.clear()
+    dock = _replace(viewer, dock, BrowserWidget(viewer), "Study browser")
+    _browse(viewer, dock.widget())
     viewer.close()
+
+
+def _browse(viewer: Viewer, browser: BrowserWidget) -> None:
+    """Samples as DICOM studies of invented patients, the first brain opened."""
+    folder = Path(_FRESH.name) / "studies"
+    write_sample_studies(folder)
+    browser.browse(folder)
+    studies = browser.studies
+    _wait(lambda: not studies.indexing.is_running and len(studies.form.tree.visible_series) == 3)
+    settled = time.monotonic() + 1.0
+    _wait(lambda: time.monotonic() > settled and not studies.lookup.runner.is_running)
+    studies.form.tree.selectAll()
+    series = studies.form.tree.selected_series[1]
+    studies.form.tree.clearSelection()
+    studies.open_series([series.id])
+    _wait(lambda: not studies.opening.runner.is_running and len(viewer.layers) == 1)
+    show_axial(viewer)
+    _take(viewer, "studies")
 
 
 def _dock(viewer: Viewer, widget: QWidget, name: str) -> QWidget:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QEvent, QObject, Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_medcnn.gui.study_tree_model import SERIES_MIME
+from napari_medcnn.gui.study_tree_model import StudyTreeModel
 
 _TYPES = (QEvent.Type.DragEnter, QEvent.Type.DragMove, QEvent.Type.Drop)
 
@@ -21,19 +21,18 @@ class CanvasDrop(QObject):
 
     dropped = Signal(list)
 
-    def __init__(self, canvas: QWidget, source: QWidget) -> None:
-        super().__init__(source)
-        self._source = source
+    def __init__(self, canvas: QWidget, model: StudyTreeModel) -> None:
+        super().__init__(model)
+        self._model = model
         canvas.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802, D102 - Qt's name
-        if event.type() not in _TYPES or not event.mimeData().hasFormat(SERIES_MIME):
+        if event.type() not in _TYPES:
             return False
-        # The ids mean something to the tree alone that they come from.
-        if event.source() is not self._source:
+        series = self._model.dragged_series(event.mimeData())
+        if not series:
             return False
         event.acceptProposedAction()
         if event.type() == QEvent.Type.Drop:
-            ids = bytes(event.mimeData().data(SERIES_MIME)).decode().split()
-            self.dropped.emit([int(number) for number in ids])
+            self.dropped.emit(series)
         return True

@@ -55,12 +55,14 @@ class StudyPanel(QWidget):
         self._reader: IndexReader | None = None
         self._identities: dict[int, Identity] = {}
         self._next_folder: Path | None = None
+        self._filter = StudyFilter()
+        self._folded_by_hand = False
         self._refreshing = QTimer(self)
         self._refreshing.setInterval(REFRESH_MS)
         self._filtering = QTimer(self)
         self._filtering.setSingleShot(True)
         self._filtering.setInterval(FILTER_MS)
-        self.drop = CanvasDrop(canvas_of(state.viewer), self.form.tree)
+        self.drop = CanvasDrop(canvas_of(state.viewer), self.model)
         self.setAcceptDrops(True)
         self._connect()
         self._show_state()
@@ -75,6 +77,7 @@ class StudyPanel(QWidget):
             return
         self.folder = folder
         self._identities = {}
+        self._folded_by_hand = False
         self.form.show_folder(folder)
         self.lookup.show_folder(folder)
         self._close_index()
@@ -133,6 +136,7 @@ class StudyPanel(QWidget):
         form.open_button.clicked.connect(self._open_selected)
         form.tree.series_opened.connect(self.open_series)
         form.tree.selected.connect(self._show_state)
+        form.tree.collapsed.connect(self._on_folded)
         form.tree.settled.connect(self._want_details)
         self.drop.dropped.connect(self.open_series)
         self._filtering.timeout.connect(self._apply_filter)
@@ -172,18 +176,26 @@ class StudyPanel(QWidget):
         if self._reader is None:
             self._open_index()
         self.model.refresh()
+        self._unfold_few()
         self._show_state()
         if self.form.names.isChecked():
             self._want_identities()
 
     def _apply_filter(self) -> None:
-        chosen = self._chosen()
-        self.model.show_index(self._reader, chosen)
-        if self._reader is not None and self._reader.count_matching(chosen, FEW_SERIES + 1) <= (
-            FEW_SERIES
-        ):
-            self._unfold(QModelIndex())
+        self._filter = self._chosen()
+        self.model.show_index(self._reader, self._filter)
+        self._unfold_few()
         self._show_state()
+
+    def _unfold_few(self) -> None:
+        """Unfold the tree while it is short, until the user folds something."""
+        if self._reader is None or self._folded_by_hand:
+            return
+        if self._reader.count_matching(self._filter, FEW_SERIES + 1) <= FEW_SERIES:
+            self._unfold(QModelIndex())
+
+    def _on_folded(self) -> None:
+        self._folded_by_hand = True
 
     def _unfold(self, index: QModelIndex) -> None:
         if self.model.canFetchMore(index):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+import uuid
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -36,7 +37,7 @@ PAGE = 200
 """Rows that are fetched at a time; the view asks for more when it is scrolled to their end."""
 
 SERIES_MIME = "application/x-napari-medcnn-series"
-"""What a dragged series is: a list of ids. Paths would make napari open each file as an image."""
+"""What dragged series are: the tree's token, then ids. Of paths, napari would open each file."""
 
 ROW_ROLE = Qt.ItemDataRole.UserRole + 1
 DETAILS_ROLE = Qt.ItemDataRole.UserRole + 2
@@ -86,6 +87,7 @@ class StudyTreeModel(QAbstractItemModel):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._token = uuid.uuid4().hex
         self._reader: IndexReader | None = None
         self._filter = StudyFilter()
         self._nodes: dict[int, _Node] = {}
@@ -214,8 +216,13 @@ class StudyTreeModel(QAbstractItemModel):
         rows = [self._node(index).row for index in indexes]
         ids = [row.id for row in rows if isinstance(row, SeriesRow)]
         data = QMimeData()
-        data.setData(SERIES_MIME, " ".join(map(str, ids)).encode())
+        data.setData(SERIES_MIME, " ".join([self._token, *map(str, ids)]).encode())
         return data
+
+    def dragged_series(self, data: QMimeData) -> list[int]:
+        """The ids of series that were dragged from this very tree; ids mean nothing to another."""
+        token, *ids = bytes(data.data(SERIES_MIME)).decode().split() or [""]
+        return [int(one) for one in ids] if token == self._token else []
 
     # ------------------------------------------------------------------------------------------
 
