@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 
 import pytest
 
@@ -195,6 +196,31 @@ def test_a_job_that_ends_without_a_result_failed(qtbot, runner):
     with qtbot.waitSignal(runner.failed, timeout=5000) as blocker:
         runner.start("Nothing", job)
     assert "without a result" in blocker.args[0].text
+
+
+def test_jobs_that_overlap_leave_the_way_of_warnings_as_it_was(qtbot, runner, caplog):
+    before, filters = warnings.showwarning, list(warnings.filters)
+    first_ends, second_runs = threading.Event(), threading.Event()
+
+    def first(control: JobControl) -> Job:
+        second_runs.wait(5)
+        yield Done(None)
+
+    def second(control: JobControl) -> Job:
+        second_runs.set()
+        first_ends.wait(5)
+        warnings.warn("an odd file", UserWarning, stacklevel=1)
+        yield Done(None)
+
+    other = JobRunner()
+    other_ended = qtbot.waitSignal(other.finished, timeout=5000)
+    with qtbot.waitSignal(runner.finished, timeout=5000):
+        runner.start("First", first)
+        other.start("Second", second)
+    first_ends.set()
+    other_ended.wait()
+    assert (warnings.showwarning, list(warnings.filters)) == (before, filters)
+    assert "UserWarning: an odd file" in caplog.text
 
 
 def test_the_job_ends_when_its_runner_is_destroyed(qtbot):

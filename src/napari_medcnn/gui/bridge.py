@@ -7,10 +7,13 @@ reach it: here each becomes a :class:`~napari_medcnn.core.events.Failed` event.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
+import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeAlias
 
@@ -177,25 +180,62 @@ class _TitledJob(functools.partial[Iterator[Event]]):
 
 
 class _JobWorker(GeneratorWorker):
-    """A worker that cancels its job when napari asks it to quit.
-
-    It is superqt's, not napari's: library warnings go to the log instead of popping up.
-    """
+    """A worker that cancels its job when napari asks it to quit."""
 
     control: JobControl
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.warned.connect(_log_warning)
+    def run(self) -> None:
+        """superqt's, but for the warnings.
+
+        superqt has each worker change the whole process's warning filters and put them back: of two
+        workers that overlap, one's change stays, and leads every later warning to a worker that is
+        gone.
+        """
+        with contextlib.suppress(RuntimeError):  # Qt may delete the signals when napari ends
+            self.started.emit()
+            self._running = True
+            with _WARNINGS:
+                result = self.work()
+            if not self.abort_requested and not isinstance(result, Exception):
+                self.returned.emit(result)
+            self._running = False
+            self.finished.emit()
+            self._finished.emit(self)
 
     def quit(self) -> None:
         self.control.cancel()
         super().quit()
 
 
-def _log_warning(warning: tuple[Any, ...]) -> None:
-    text, category = warning[:2]
-    _log.warning("%s: %s", getattr(category, "__name__", category), text)
+class _LoggedWarnings:
+    """Library warnings go to the log, instead of popping up, while any job runs."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs = 0
+        self._before = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._jobs == 0:
+                self._before = warnings.catch_warnings()
+                self._before.__enter__()
+                warnings.filterwarnings("always")
+                warnings.showwarning = _log_warning
+            self._jobs += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._jobs -= 1
+            if self._jobs == 0:
+                self._before.__exit__(None, None, None)
+
+
+_WARNINGS = _LoggedWarnings()
+
+
+def _log_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    _log.warning("%s: %s", category.__name__, message)
 
 
 def _guarded(make_job: JobFactory, control: JobControl) -> Generator[Event, None, None]:
