@@ -66,8 +66,8 @@ def test_at_first_it_asks_for_a_connection(panel: PacsPanel) -> None:
 
 
 def test_a_connection_is_entered_changed_and_removed(panel: PacsPanel) -> None:
-    panel.new_button.click()
-    form = panel.form
+    panel.profiles.new.click()
+    form = panel.profiles.form
     assert form.isVisible()
     form.save.click()
     assert "name" in form.problem.text()
@@ -80,13 +80,13 @@ def test_a_connection_is_entered_changed_and_removed(panel: PacsPanel) -> None:
     assert load_profiles() == (WebProfile("clinic", url, "password", "reader"),)
     assert not form.isVisible()
     assert panel.profile == load_profiles()[0]
-    panel._edit_chosen()
+    panel.profiles.edit_chosen()
     form.kind.setCurrentIndex(form.kind.findData("dimse"))
     form.host.setText("10.0.0.5")
     form.called_ae.setText("PACS")
     form.save.click()
     assert load_profiles() == (DimseProfile("clinic", "10.0.0.5", 104, "PACS"),)
-    panel._remove()
+    panel.profiles.remove()
     assert load_profiles() == ()
 
 
@@ -97,8 +97,8 @@ def test_the_form_gives_back_what_it_shows(panel: PacsPanel) -> None:
         WebProfile("a", "https://x/y", "token", ca_file="/ca.pem", timeout_s=5.0),
         DimseProfile("b", "h", 11112, "A", "B", "move", 4242, True, "/ca", "/c", "/k", 60.0),
     ):
-        panel.form.edit(profile)
-        assert from_json(panel.form.record()) == profile
+        panel.profiles.form.edit(profile)
+        assert from_json(panel.profiles.form.record()) == profile
 
 
 def test_dates_and_modality_become_a_query(panel: PacsPanel) -> None:
@@ -116,7 +116,7 @@ def test_dates_and_modality_become_a_query(panel: PacsPanel) -> None:
 
 def test_an_impossible_query_is_told_inline(panel: PacsPanel) -> None:
     save_profile(WebProfile("clinic", "https://x/y"))
-    panel._list_profiles()
+    panel.profiles.refresh()
     panel.query.patient_id.setText("a\\b")
     panel.search()
     assert not panel.runner.is_running
@@ -125,7 +125,7 @@ def test_an_impossible_query_is_told_inline(panel: PacsPanel) -> None:
 
 def test_a_server_that_is_not_there_is_told(qtbot, panel: PacsPanel) -> None:
     save_profile(WebProfile("clinic", f"http://127.0.0.1:{free_port()}/dicom-web"))
-    panel._list_profiles()
+    panel.profiles.refresh()
     panel.search()
     assert not panel.search_button.isEnabled()
     finish(qtbot, panel)
@@ -142,7 +142,7 @@ def test_log_in_search_retrieve_cancel_and_send(
     connection = open_connection(orthanc.web, Credential(USER, PASSWORD))
     run_to_end(connection.send([first.folder, second.folder]), Sent)
     save_profile(orthanc.web)
-    panel._list_profiles()
+    panel.profiles.refresh()
 
     panel.search()
     finish(qtbot, panel)

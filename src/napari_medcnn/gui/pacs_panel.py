@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from platformdirs import user_data_path
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QMenu,
@@ -27,16 +25,15 @@ from napari_medcnn.core.volume import Severity
 from napari_medcnn.gui.bridge import JobRunner, JobRunning
 from napari_medcnn.gui.notices import NoticeBoard, WrappedLabel, sentence
 from napari_medcnn.gui.pacs_jobs import Act, Typed, connected
-from napari_medcnn.gui.pacs_profile_form import PacsProfileForm
+from napari_medcnn.gui.pacs_profile_row import PacsProfileRow
 from napari_medcnn.gui.pacs_query_form import PacsQueryForm
 from napari_medcnn.gui.pacs_results import PacsResults
 from napari_medcnn.gui.pacs_secret_row import PacsSecretRow
 from napari_medcnn.gui.progress_row import ProgressRow
 from napari_medcnn.io.pacs.batch import RetrievedAll, retrieve_all
 from napari_medcnn.io.pacs.connection import PacsConnection, Verified
-from napari_medcnn.io.pacs.credentials import Credential, forget_in_keyring
+from napari_medcnn.io.pacs.credentials import Credential
 from napari_medcnn.io.pacs.download import Retrieved
-from napari_medcnn.io.pacs.profile_store import load_profiles, remove_profile
 from napari_medcnn.io.pacs.profiles import Profile, WebProfile
 from napari_medcnn.io.pacs.query import Found, SeriesKey
 from napari_medcnn.io.pacs.upload import Sent
@@ -71,15 +68,14 @@ class PacsPanel(QWidget):
         self.runner = JobRunner(self)
         self.board = NoticeBoard(self)
         self.progress = ProgressRow(self.runner)
-        self.profiles = QComboBox()
-        self.form = PacsProfileForm()
+        self.profiles = PacsProfileRow()
         self.secret = PacsSecretRow()
         self.query = PacsQueryForm()
         self.results = PacsResults()
         self.hint = WrappedLabel()
         self._lay_out()
         self._connect()
-        self._list_profiles()
+        self.profiles.refresh()
         if not all(find_spec(name) for name in ("pynetdicom", "dicomweb_client")):
             self.board.post(Severity.WARNING, MISSING, closable=False)
             self._work.setEnabled(False)
@@ -87,14 +83,14 @@ class PacsPanel(QWidget):
     @property
     def profile(self) -> Profile | None:
         """The connection that is chosen."""
-        return self.profiles.currentData()
+        return self.profiles.profile
 
     def search(self) -> None:
         """Look for what the fields say."""
         try:
             query = self.query.query()
         except MedcnnError as error:
-            self.board.post(Severity.BLOCKING, sentence(str(error)))
+            self._show_problem(sentence(str(error)))
             return
         act = partial(_find, query)
         self._start("Searching", act, self._show_found, self.search)
@@ -137,10 +133,8 @@ class PacsPanel(QWidget):
         self._refresh()
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, Message):
-            severity = Severity.WARNING if event.level == "warning" else Severity.INFO
-            if severity is Severity.WARNING:
-                self.board.post(severity, sentence(event.text))
+        if isinstance(event, Message) and event.level == "warning":
+            self.board.post(Severity.WARNING, sentence(event.text))
 
     def _on_done(self, result: object) -> None:
         profile = self.profile
@@ -198,57 +192,20 @@ class PacsPanel(QWidget):
     def _show_verified(self, verified: Verified) -> None:
         self.board.post(Severity.INFO, sentence(verified.text))
 
-    # Connections ------------------------------------------------------------------------------
-
-    def _list_profiles(self, chosen: str = "") -> None:
-        try:
-            known: tuple[Profile, ...] = load_profiles()
-        except MedcnnError as error:
-            self.board.post(Severity.BLOCKING, sentence(str(error)))
-            known = ()
-        chosen = chosen or (self.profile.name if self.profile else "")
-        self.profiles.clear()
-        for profile in known:
-            self.profiles.addItem(profile.name, profile)
-            self.profiles.setItemData(
-                self.profiles.count() - 1, profile.address, Qt.ItemDataRole.ToolTipRole
-            )
-        self.profiles.setCurrentIndex(max(self.profiles.findText(chosen), 0) if known else -1)
-        self._show_profile()
-
     def _show_profile(self) -> None:
+        self._typed.clear()
         self.results.show_matches(())
         self.secret.close_row()
         self.hint.show_text("" if self.profile else NO_PROFILE)
         self._refresh()
 
-    def _edit(self, profile: Profile | None) -> None:
-        self.form.edit(profile)
-        self._show_form(True)
-
-    def _edit_chosen(self) -> None:
-        self._edit(self.profile)
-
-    def _on_saved(self, name: str) -> None:
-        self._typed.pop(name, None)
-        self._list_profiles(name)
-
-    def _remove(self) -> None:
-        profile = self.profile
-        if profile is None:
-            return
-        try:
-            remove_profile(profile.name)
-            forget_in_keyring(profile)
-        except MedcnnError as error:
-            self.board.post(Severity.BLOCKING, sentence(str(error)))
-        self._typed.pop(profile.name, None)
-        self._list_profiles()
-
-    def _show_form(self, shown: bool) -> None:
-        self.form.setVisible(shown)
+    def _on_editing(self, shown: bool) -> None:
+        self.board.clear()
+        self.secret.close_row()
         self._work.setVisible(not shown)
-        self._head.setEnabled(not shown)
+
+    def _show_problem(self, text: str) -> None:
+        self.board.post(Severity.BLOCKING, text)
 
     # Layout -----------------------------------------------------------------------------------
 
@@ -256,9 +213,9 @@ class PacsPanel(QWidget):
         running, profile = self.runner.is_running, self.profile
         count = len(self.results.chosen)
         ready = profile is not None and not running
-        self._head.setEnabled(not running)
-        for button in (self.search_button, self.send_button, self.test_action, *self._of_profile):
-            button.setEnabled(ready)
+        self.profiles.set_busy(running)
+        self.search_button.setEnabled(ready)
+        self.send_button.setEnabled(ready)
         self.retrieve_button.setEnabled(ready and count > 0)
         self.retrieve_button.setText(f"Retrieve {count} series" if count > 1 else "Retrieve")
 
@@ -267,9 +224,10 @@ class PacsPanel(QWidget):
         self.runner.done.connect(self._on_done)
         self.runner.failed.connect(self._on_failed)
         self.runner.finished.connect(self._refresh)
-        self.profiles.currentIndexChanged.connect(self._show_profile)
-        self.form.saved.connect(self._on_saved)
-        self.form.closed.connect(partial(self._show_form, False))
+        self.profiles.changed.connect(self._show_profile)
+        self.profiles.editing.connect(self._on_editing)
+        self.profiles.test_asked.connect(self.test)
+        self.profiles.failed.connect(self._show_problem)
         self.secret.given.connect(self._use_secret)
         self.query.submitted.connect(self.search)
         self.search_button.clicked.connect(self.search)
@@ -280,23 +238,6 @@ class PacsPanel(QWidget):
         self.folder_button.clicked.connect(self._ask_for_folder)
 
     def _lay_out(self) -> None:
-        self.profiles.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.profiles.setAccessibleName("PACS connection")
-        self.profiles.setToolTip("The server to work with")
-        self.new_button = _button("New", "Enter another server")
-        self.new_button.clicked.connect(partial(self._edit, None))
-        more = _button("More", "Test, change or remove this connection")
-        menu = QMenu(more)
-        self.test_action = menu.addAction("Test connection", self.test)
-        self._of_profile = (
-            menu.addAction("Edit …", self._edit_chosen),
-            menu.addAction("Remove", self._remove),
-        )
-        more.setMenu(menu)
-        self._head = QWidget()
-        _row(self._head, self.profiles, self.new_button, more)
         self._work = QWidget()
         self.search_button = _button("Search", "Look for series on the server")
         self.patients = QCheckBox("Show patients")
@@ -322,11 +263,10 @@ class PacsPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(6)
-        for widget in (self._head, self.form, self.progress, self.board, self.secret):
+        for widget in (self.profiles, self.progress, self.board, self.secret):
             layout.addWidget(widget)
         layout.addWidget(self._work, 1)
         layout.addStretch(0)
-        self.form.hide()
 
     # What the user is asked -------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from napari_medcnn.io.pacs.profiles import (
     to_json,
 )
 
-_KINDS = {"dicomweb": "DICOMweb", "dimse": "DICOM (C-FIND, C-GET, C-MOVE)"}
+_KINDS = {"dicomweb": "DICOMweb", "dimse": "DICOM (DIMSE)"}
 _LOGINS = {"none": "No login", "password": "User and password", "token": "Token"}
 _RETRIEVALS = {"get": "C-GET", "move": "C-MOVE"}
 
