@@ -165,3 +165,19 @@ def test_help_and_version_import_neither_torch_nor_monai() -> None:
         "assert not {'torch', 'monai', 'napari'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_as_stored_and_suv_are_the_users_choice(medcnn: Callable, tmp_path: Path) -> None:
+    geometry = oblique((6, 5, 6))
+    paths = save_dicom(tmp_path / "in", numbers(geometry), geometry)
+    for path in paths:
+        position = pydicom.dcmread(path).ImagePositionPatient
+        if round(float(geometry.lps_to_index(position)[0])) == 3:
+            path.unlink()
+    outcome = medcnn("inspect", tmp_path / "in")
+    assert outcome.code == 0
+    assert "slices-missing" in outcome.err and "resampled" in outcome.out
+    for options, count in (((), 1), (("--as-stored", "--suv"), 2)):
+        out = tmp_path / f"out{count}"
+        assert medcnn("convert", tmp_path / "in", out, *options).code == 0
+        assert len(list(out.glob("*.nii.gz"))) == count
