@@ -23,6 +23,9 @@ MAX_FRAME_PIXELS = 2**28
 MAX_CODEC_RATIO = 10_000
 """No codec of images packs real ones tighter; empty 16 bit slices reach some thousands."""
 
+MIN_FRAGMENT_BYTES = 8
+"""Of a compressed frame: the header of its fragment alone (PS3.5 Table A.4-1)."""
+
 FREE_BYTES = 64 * 1024**2
 """What any file may ask for, however small it is: a few empty slices."""
 
@@ -100,5 +103,10 @@ def check_frame_size(
             f"its header claims an absurd size: {frames} frames of {rows} x {columns} pixels"
         )
     # Uncompressed colour may be stored at two thirds (4:2:2); what is cut off, decoding tells.
-    if claimed > max(stored * (MAX_CODEC_RATIO if compressed else 2), FREE_BYTES):
+    allowed = max(stored * (MAX_CODEC_RATIO if compressed else 2), FREE_BYTES)
+    if frames > 1:
+        # Each frame becomes an object in memory before a pixel is decoded.
+        least = MIN_FRAGMENT_BYTES if compressed else claimed // frames // 2
+        allowed = allowed if frames * least <= stored else 0
+    if claimed > allowed:
         raise ReadError(f"its header claims {claimed} bytes of pixels in a file of {stored}")
