@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from monai.networks.nets import UNet
 
 from napari_medcnn.core.errors import Cancelled
 from napari_medcnn.core.events import JobControl, Progress, run_to_end
@@ -35,12 +36,11 @@ def image() -> Volume:
 @pytest.fixture
 def spec(tmp_path: Path) -> ModelSpec:
     folder = make_bundle(
-        tmp_path / "random",
+        tmp_path / "ladder",
         classes=("one", "two"),
         thresholds=(0.3, 0.6),
         activation="softmax",
         roi=(32, 32, 32),
-        random_weights=True,
     )
     return read_bundle(folder)
 
@@ -53,7 +53,8 @@ def test_labels_are_those_of_the_cpu(image: Volume, spec: ModelSpec) -> None:
     gpu, cpu = on("cuda", image, spec), on("cpu", image, spec)
     assert gpu.parameters["device"] == "cuda"
     assert len(np.unique(cpu.array)) == 3
-    assert (gpu.array == cpu.array).mean() > 0.999
+    agreement = (gpu.array == cpu.array).mean()
+    assert agreement > 0.999  # half precision moves a border of steep logits by a few voxels
 
 
 def test_auto_takes_the_gpu(image: Volume, spec: ModelSpec) -> None:
@@ -72,16 +73,16 @@ def test_device_memory_returns_to_its_baseline(
         control = JobControl()
         with pytest.raises(Cancelled):
             for event in segment(image, spec, control, device="cuda"):
-                if isinstance(event, Progress) and event.stage == "network" and event.done == 3:
+                if isinstance(event, Progress) and event.stage == "network" and event.done > 0:
                     control.cancel()
     elif end == "failed":
-        monkeypatch.setattr(torch.nn.Module, "__call__", _out_of_memory)
+        monkeypatch.setattr(UNet, "forward", _out_of_memory)
         with pytest.raises(torch.OutOfMemoryError):
             on("cuda", image, spec)
     else:
         job = segment(image, spec, device="cuda")
         for event in job:
-            if isinstance(event, Progress) and event.stage == "network" and event.done == 3:
+            if isinstance(event, Progress) and event.stage == "network" and event.done > 0:
                 break
         job.close()
     assert torch.cuda.memory_allocated() <= baseline
