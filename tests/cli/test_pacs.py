@@ -6,6 +6,8 @@ import base64
 import json
 import logging
 import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,6 +103,29 @@ def test_a_password_in_the_address_is_refused_and_not_shown(medcnn: Callable) ->
     outcome = medcnn("pacs", "add", "clinic", "--url", "https://reader:hunter2@host/")
     assert outcome.code == 1
     assert "hunter2" not in outcome.err + outcome.out
+
+
+@pytest.mark.parametrize(
+    "library, address",
+    [
+        ("pynetdicom", ("--host", "127.0.0.1", "--called-ae", "PACS")),
+        ("dicomweb_client", ("--url", "http://127.0.0.1:1/dicom-web")),
+    ],
+)
+def test_a_missing_library_is_named_with_how_to_install_it(
+    medcnn: Callable, library: str, address: tuple[str, ...]
+) -> None:
+    assert medcnn("pacs", "add", "clinic", *address).code == 0
+    code = (
+        f"import sys; sys.modules[{library!r}] = None; sys.argv = 'medcnn pacs test clinic'.split();"
+        "from napari_medcnn.cli.app import run; run()"
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert outcome.returncode == 1
+    assert "napari-medcnn[pacs]" in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
 
 
 def test_a_file_that_is_no_dicom_is_not_sent(medcnn: Callable, tmp_path: Path) -> None:

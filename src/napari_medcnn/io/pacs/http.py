@@ -63,8 +63,7 @@ class WatchedSession(requests.Session):
         keep_queries_out_of_logs()
         self.max_redirects = _MAX_REDIRECTS
         self.auth = _Login(profile, credential)
-        if profile.ca_file:
-            self.verify = profile.ca_file
+        self._ca_file = profile.ca_file
         if profile.client_certificate:
             key = profile.client_key
             certificate = profile.client_certificate
@@ -85,6 +84,9 @@ class WatchedSession(requests.Session):
         # dicomweb-client leaves the port out of it; http.client knows better.
         request.headers.pop("Host", None)
         kwargs["stream"] = True
+        if self._ca_file:
+            # Told here: the environment's REQUESTS_CA_BUNDLE wins over a session's own.
+            kwargs["verify"] = self._ca_file
         if self._last is not None:
             self._last.close()
         response = self._last = super().send(request, **kwargs)

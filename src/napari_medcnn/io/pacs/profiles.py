@@ -43,7 +43,7 @@ class WebProfile:
     user : str
         The user's name where `login` is ``"password"``.
     ca_file : str
-        Certificates (PEM) to trust beside the usual ones; the server's is always checked.
+        Certificates (PEM) to trust instead of the usual ones; the server's is always checked.
     client_certificate, client_key : str
         Our own certificate and key (PEM) where the server asks for one.
     timeout_s : float
