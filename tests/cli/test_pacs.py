@@ -117,7 +117,8 @@ def test_a_missing_library_is_named_with_how_to_install_it(
 ) -> None:
     assert medcnn("pacs", "add", "clinic", *address).code == 0
     code = (
-        f"import sys; sys.modules[{library!r}] = None; sys.argv = 'medcnn pacs test clinic'.split();"
+        f"import sys; sys.modules[{library!r}] = None;"
+        "sys.argv = 'medcnn pacs test clinic'.split();"
         "from napari_medcnn.cli.app import run; run()"
     )
     outcome = subprocess.run(
