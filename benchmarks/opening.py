@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 
-WIDGETS = ("Load", "Analyze", "Lesions")
+WIDGETS = ("Load", "Study browser", "Analyze", "Lesions")
 HEAVY = ("torch", "monai")
 
 
@@ -22,7 +22,7 @@ def main() -> None:
         dock, _ = viewer.window.add_plugin_dock_widget("napari-medcnn", name)
         dock.show()
         napari.qt.get_qapp().processEvents()
-        print(f"{name:8} {time.perf_counter() - started:5.2f} s")
+        print(f"{name:13} {time.perf_counter() - started:5.2f} s")
     print("imported:", ", ".join(name for name in HEAVY if name in sys.modules) or "neither")
     viewer.close()
 

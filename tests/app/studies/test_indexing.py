@@ -147,7 +147,8 @@ def test_what_cannot_be_read_costs_only_itself(folder: Path, cache: Path) -> Non
     assert report.files == 28
     reader = opened(folder, cache)
     assert reader.summary().files == 24
-    assert [path.name for path, _ in reader.problems(9)] == ["broken.nii.gz"]
+    assert [path.name for path, _ in reader.problems(9)] == ["broken.nii.gz", "cut.dcm"]
+    assert (report.problems, reader.summary().problems) == (2, 2)
     assert update(folder, cache).read <= 1  # one that the system refused may be tried again
 
 

@@ -15,6 +15,10 @@ from napari_medcnn.io.formats import Format, format_of
 _SEGMENTATION = ".seg.nrrd"
 
 
+class NoImage(ReadError):
+    """A file is none of those that the index is about."""
+
+
 def read_file_header(path: Path, relative: Path, secret: bytes) -> ImageHeader:
     """What the index keeps of a file.
 
@@ -29,13 +33,15 @@ def read_file_header(path: Path, relative: Path, secret: bytes) -> ImageHeader:
 
     Raises
     ------
+    NoImage
+        When it is none.
     ReadError
-        When it is no image. A broken file may raise anything else.
+        When it belongs to no series. A broken file may raise anything else.
     """
     kind = format_of(path)
     if kind is Format.DICOM:
         if path.name.upper() == "DICOMDIR":
-            raise ReadError("a directory record")
+            raise NoImage("a directory record")
         return read_dicom_header(path, secret)
     if kind is Format.NIFTI:
         return _volume(relative, kind, *_nifti_grid(path))
@@ -43,7 +49,7 @@ def read_file_header(path: Path, relative: Path, secret: bytes) -> ImageHeader:
         return _volume(relative, kind, *_nrrd_grid(path))
     if kind is Format.METAIMAGE:
         return _volume(relative, kind, *_metaimage_grid(path))
-    raise ReadError("no medical image")
+    raise NoImage("no medical image")
 
 
 def _volume(relative: Path, kind: Format, sizes: list[int], steps: list[float]) -> ImageHeader:

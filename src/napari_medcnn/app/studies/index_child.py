@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from napari_medcnn.app.studies.child_side import Parent, set_up, tell
-from napari_medcnn.app.studies.file_header import read_file_header
+from napari_medcnn.app.studies.file_header import NoImage, read_file_header
 from napari_medcnn.app.studies.index_file import open_index
 from napari_medcnn.app.studies.index_writer import IndexWriter, Stamp
 from napari_medcnn.app.studies.journal import Journal
@@ -154,7 +154,7 @@ class _Indexing:
             self._counts.problems += 1
             # A file that took too long may only have lain on a slow disk.
             late = TOO_SLOW in self._skipped[1]
-            self._writer.put_problem(path, stamp, self._skipped[1], retry=late)
+            self._writer.put_broken(path, stamp, self._skipped[1], retry=late)
             self._writer.commit()  # known even if a later file ends this process, too
         elif self._writer.is_known(path, stamp):
             self._counts.unchanged += 1
@@ -167,12 +167,15 @@ class _Indexing:
     def _read(self, path: Path, stamp: Stamp) -> None:
         try:
             header = read_file_header(self._folder / path, path, self._secret)
+        except NoImage as error:
+            self._writer.put_other(path, stamp, error.what)
         except ReadError as error:
-            self._writer.put_problem(path, stamp, error.what)
+            self._counts.problems += 1
+            self._writer.put_broken(path, stamp, error.what)
         except Exception as error:  # noqa: BLE001 - whatever a file does, the next one is read
             self._counts.problems += 1
             name = type(error).__name__
-            self._writer.put_problem(
+            self._writer.put_broken(
                 path, stamp, f"cannot be read ({name})", retry=isinstance(error, OSError)
             )
         else:

@@ -42,8 +42,9 @@ CREATE TABLE series (
     revision INTEGER NOT NULL DEFAULT 0, UNIQUE (study, uid));
 CREATE TABLE files (
     id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL, series INTEGER, problem TEXT NOT NULL, retry INTEGER NOT NULL,
-    instance INTEGER, position REAL, frames INTEGER NOT NULL, slices INTEGER, step REAL);
+    mtime_ns INTEGER NOT NULL, series INTEGER, problem TEXT NOT NULL, broken INTEGER NOT NULL,
+    retry INTEGER NOT NULL, instance INTEGER, position REAL, frames INTEGER NOT NULL, slices INTEGER, step REAL);
+CREATE INDEX broken_files ON files (path) WHERE broken;
 CREATE INDEX files_of_series ON files (series, position, instance);
 CREATE TABLE details (
     series INTEGER PRIMARY KEY, revision INTEGER NOT NULL, picture BLOB, findings TEXT NOT NULL);

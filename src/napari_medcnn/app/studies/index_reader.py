@@ -243,7 +243,7 @@ class IndexReader:
     def problems(self, limit: int) -> list[tuple[Path, str]]:
         """Files that should be images and cannot be read, with the reason."""
         rows = self._db.execute(
-            "SELECT path, problem FROM files WHERE problem LIKE 'cannot%' ORDER BY path LIMIT ?",
+            "SELECT path, problem FROM files WHERE broken ORDER BY path LIMIT ?",
             (limit,),
         )
         return [(Path(os.fsdecode(path)), problem) for path, problem in rows]
@@ -252,8 +252,8 @@ class IndexReader:
         """How much there is."""
         row = self._db.execute(
             "SELECT (SELECT count(*) FROM patients WHERE key != ''), (SELECT count(*) FROM "
-            "studies), (SELECT count(*) FROM series), (SELECT count(*) FROM files WHERE series "
-            "IS NOT NULL), (SELECT count(*) FROM files WHERE problem LIKE 'cannot%')"
+            "studies), (SELECT count(*) FROM series), (SELECT coalesce(sum(files), 0) FROM "
+            "series), (SELECT count(*) FROM files WHERE broken)"
         ).fetchone()
         return IndexSummary(*row)
 

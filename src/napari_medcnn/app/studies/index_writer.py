@@ -27,8 +27,9 @@ class _Note:
     path: Path
     stamp: Stamp
     header: ImageHeader | None
-    problem: str
-    retry: bool
+    problem: str = ""
+    broken: bool = False
+    retry: bool = False
 
 
 class IndexWriter:
@@ -64,14 +65,18 @@ class IndexWriter:
 
     def put(self, path: Path, stamp: Stamp, header: ImageHeader) -> None:
         """Take in a file's header."""
-        self._waiting.append(_Note(path, stamp, header, "", retry=False))
+        self._waiting.append(_Note(path, stamp, header))
 
-    def put_problem(self, path: Path, stamp: Stamp, problem: str, *, retry: bool = False) -> None:
-        """Note that a file is no image or cannot be read.
+    def put_other(self, path: Path, stamp: Stamp, what: str) -> None:
+        """Note that a file is no image, and what it is instead."""
+        self._waiting.append(_Note(path, stamp, None, what))
+
+    def put_broken(self, path: Path, stamp: Stamp, problem: str, *, retry: bool = False) -> None:
+        """Note that a file should be an image and cannot be read.
 
         With `retry` it is read again by the next indexing, without it only when it has changed.
         """
-        self._waiting.append(_Note(path, stamp, None, problem, retry))
+        self._waiting.append(_Note(path, stamp, None, problem, broken=True, retry=retry))
 
     def commit(self) -> None:
         """Write what waits and let others see it."""
@@ -127,10 +132,11 @@ class IndexWriter:
             values = (header.instance_number, header.position, header.frames, header.slices,
                       header.slice_step)  # fmt: skip
         file = self._db.execute(
-            "INSERT OR REPLACE INTO files (id, path, size, mtime_ns, series, problem, retry, "
-            "instance, position, frames, slices, step) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO files (id, path, size, mtime_ns, series, problem, broken, "
+            "retry, instance, position, frames, slices, step) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (before and before[0], name, note.stamp.size, note.stamp.mtime_ns, series,
-             note.problem, note.retry, *values),
+             note.problem, note.broken, note.retry, *values),
         ).lastrowid  # fmt: skip
         self._db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (file,))
         self._touched.update({series, before and before[1]} - {None})
