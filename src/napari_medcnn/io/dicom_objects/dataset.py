@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 READ_FAILURES = (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError,
                  RuntimeError, NotImplementedError, OverflowError, RecursionError, MemoryError,
-                 zlib.error)  # fmt: skip
+                 AssertionError, struct.error, zlib.error)  # fmt: skip
 """What pydicom raises on files that are damaged or lie."""
 
 _DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -42,18 +44,16 @@ def object_kind(path: Path) -> ObjectKind | None:
     if not looks_like_dicom(path):
         return None
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with damage_told(path):
             # Stops before the data set where the file's meta group names the class.
             meta = pydicom.filereader.read_file_meta_info(path)
             uid = meta.get("MediaStorageSOPClassUID")
             if uid is None and meta.get("TransferSyntaxUID") != _DEFLATED:
                 head = pydicom.dcmread(path, specific_tags=["SOPClassUID"], force=True)
                 uid = head.get("SOPClassUID")
-    except (*READ_FAILURES, InvalidDicomError):
+    except ReadError:
         return None
     return _KINDS.get(str(uid))
 
@@ -74,24 +74,33 @@ def read_object(path: Path, only: Sequence[str] | None = None) -> Dataset:
         When it cannot be read, or is deflated: such a file may inflate to any size.
     """
     import pydicom
-    from pydicom.errors import InvalidDicomError
+
+    with damage_told(path):
+        meta = pydicom.filereader.read_file_meta_info(path)
+        if meta.get("TransferSyntaxUID") == _DEFLATED:
+            raise ReadError(
+                "is deflated, which is not read",
+                source=path,
+                hint="convert it to Explicit VR Little Endian",
+            )
+        if only is None:
+            return pydicom.dcmread(path, force=True)
+        return pydicom.dcmread(path, specific_tags=list(only), stop_before_pixels=True, force=True)
+
+
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Whatever pydicom raises on a damaged file, also long after opening it, as a ReadError.
+
+    It warns of every irregular value too; what matters is checked here by its meaning.
+    """
+    from pydicom.errors import BytesLengthException, InvalidDicomError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            meta = pydicom.filereader.read_file_meta_info(path)
-            if meta.get("TransferSyntaxUID") == _DEFLATED:
-                raise ReadError(
-                    "is deflated, which is not read",
-                    source=path,
-                    hint="convert it to Explicit VR Little Endian",
-                )
-            if only is None:
-                return pydicom.dcmread(path, force=True)
-            return pydicom.dcmread(
-                path, specific_tags=list(only), stop_before_pixels=True, force=True
-            )
-    except (*READ_FAILURES, InvalidDicomError) as error:
+            yield
+    except (*READ_FAILURES, BytesLengthException, InvalidDicomError) as error:
         raise ReadError(
             f"cannot be read as DICOM ({type(error).__name__})",
             source=path,

@@ -10,7 +10,12 @@ import numpy as np
 from napari_medcnn.core.errors import ReadError
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.volume import Volume
-from napari_medcnn.io.dicom_objects.dataset import ObjectKind, object_kind, read_object
+from napari_medcnn.io.dicom_objects.dataset import (
+    ObjectKind,
+    damage_told,
+    object_kind,
+    read_object,
+)
 from napari_medcnn.io.dicom_objects.rtstruct_read import parse_rtstruct, read_rtstruct
 from napari_medcnn.io.dicom_objects.seg_file import own_grid, parse_seg
 from napari_medcnn.io.dicom_objects.seg_read import read_seg
@@ -60,11 +65,12 @@ def referenced_series(path: Path) -> frozenset[str]:
     if object_kind(path) is None:
         return frozenset()
     head = read_object(path, ["ReferencedSeriesSequence", "ReferencedFrameOfReferenceSequence"])
-    series = [*(head.get("ReferencedSeriesSequence") or [])]
-    for frame in head.get("ReferencedFrameOfReferenceSequence") or []:
-        for study in frame.get("RTReferencedStudySequence") or []:
-            series += study.get("RTReferencedSeriesSequence") or []
-    return frozenset(str(item.get("SeriesInstanceUID")) for item in series)
+    with damage_told(path):
+        series = [*(head.get("ReferencedSeriesSequence") or [])]
+        for frame in head.get("ReferencedFrameOfReferenceSequence") or []:
+            for study in frame.get("RTReferencedStudySequence") or []:
+                series += study.get("RTReferencedSeriesSequence") or []
+        return frozenset(str(item.get("SeriesInstanceUID")) for item in series)
 
 
 def read_object_alone(path: Path) -> tuple[Geometry, LabelLayers]:

@@ -15,7 +15,7 @@ from napari_medcnn.core.geometry import AxisMap, FloatArray, Geometry
 from napari_medcnn.core.segmentation import Colour, Label
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.io.dicom_objects.contours import Mask, filled
-from napari_medcnn.io.dicom_objects.dataset import READ_FAILURES
+from napari_medcnn.io.dicom_objects.dataset import damage_told
 from napari_medcnn.io.dicom_objects.placement import VOXEL_TOLERANCE
 from napari_medcnn.io.label_layers import (
     Box,
@@ -79,7 +79,7 @@ def parse_rtstruct(dataset: Dataset, path: Path) -> tuple[Region, ...]:
     ReadError
         When it is damaged or holds no region.
     """
-    try:
+    with damage_told(path):
         names = {int(item.ROINumber): item for item in dataset.get("StructureSetROISequence") or []}
         contours = {
             int(item.ReferencedROINumber): item for item in dataset.get("ROIContourSequence") or []
@@ -88,10 +88,6 @@ def parse_rtstruct(dataset: Dataset, path: Path) -> tuple[Region, ...]:
             _region(number, str(names[number].get("ROIName") or ""), contours.get(number))
             for number in sorted(names)
         )
-    except READ_FAILURES as error:
-        raise ReadError(
-            f"its contours are damaged ({type(error).__name__}: {error})", source=path
-        ) from error
     if not regions:
         raise ReadError("holds no region", source=path)
     return regions

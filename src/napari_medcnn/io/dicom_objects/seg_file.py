@@ -12,7 +12,7 @@ from napari_medcnn.core.errors import GeometryError, ReadError
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.segmentation import Label
 from napari_medcnn.io.dicom_objects.colours import rgb_of
-from napari_medcnn.io.dicom_objects.dataset import READ_FAILURES
+from napari_medcnn.io.dicom_objects.dataset import damage_told
 from napari_medcnn.io.dicom_objects.placement import stacked_geometry
 from napari_medcnn.io.dicom_objects.seg_frames import FrameReader, frame_reader
 
@@ -65,17 +65,13 @@ def parse_seg(dataset: Dataset, path: Path) -> SegFile:
     ReadError
         When it is tiled (microscopy), or damaged.
     """
-    organization = str(dataset.get("DimensionOrganizationType") or "")
-    if dataset.get("TotalPixelMatrixRows") or organization.startswith("TILED"):
-        raise ReadError(
-            "is a tiled segmentation, as of microscopy, which is not supported", source=path
-        )
-    try:
+    with damage_told(path):
+        organization = str(dataset.get("DimensionOrganizationType") or "")
+        if dataset.get("TotalPixelMatrixRows") or organization.startswith("TILED"):
+            raise ReadError(
+                "is a tiled segmentation, as of microscopy, which is not supported", source=path
+            )
         return _parsed(dataset, path)
-    except READ_FAILURES as error:
-        raise ReadError(
-            f"its header is damaged ({type(error).__name__}: {error})", source=path
-        ) from error
 
 
 def own_grid(seg: SegFile) -> Geometry:

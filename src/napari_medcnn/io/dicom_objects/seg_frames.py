@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medcnn.core.errors import ReadError
-from napari_medcnn.io.dicom_objects.dataset import READ_FAILURES
+from napari_medcnn.io.dicom_objects.dataset import damage_told
 from napari_medcnn.io.limits import MAX_VOLUME_BYTES
 
 if TYPE_CHECKING:
@@ -79,15 +79,11 @@ def _compressed(dataset: Dataset, path: Path, count: int) -> FrameReader:
     binary = dataset.get("SegmentationType") == "BINARY"
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     kept: list[Frame] = []
-    try:
+    with damage_told(path):
         for frame in iter_pixels(dataset, raw=True):
             if frame.shape != (rows, columns):
                 raise ReadError("has a frame of another size than its header says", source=path)
             kept.append(np.packbits(frame != 0) if binary else frame)
-    except READ_FAILURES as error:
-        raise ReadError(f"a frame cannot be decoded ({type(error).__name__})", source=path) from (
-            error
-        )
     if len(kept) != count:
         raise ReadError(f"has {len(kept)} frames and says {count}", source=path)
     if not binary:

@@ -10,11 +10,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_medcnn.core.errors import WriteError
+from napari_medcnn.core.errors import ReadError, WriteError
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.io.dicom.scan import looks_like_dicom
-from napari_medcnn.io.dicom_objects.dataset import READ_FAILURES
+from napari_medcnn.io.dicom_objects.dataset import damage_told
 from napari_medcnn.io.dicom_objects.tracking import derived_uid
 from napari_medcnn.io.limits import MAX_FILES
 
@@ -158,7 +158,8 @@ def _headers(path: Path, wanted: Iterable[str]) -> dict[str, Dataset]:
 def _header(file: Path) -> Dataset:
     import pydicom
 
-    dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+    with damage_told(file):
+        dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
     if not dataset.get("SOPInstanceUID"):
         dataset.SOPInstanceUID = dataset.file_meta.get("MediaStorageSOPInstanceUID", "")
         dataset.SOPClassUID = dataset.file_meta.get("MediaStorageSOPClassUID", "")
@@ -175,18 +176,19 @@ def _header(file: Path) -> Dataset:
 def _sop_uid(file: Path, wanted: set[str]) -> str:
     """The SOP Instance UID of a file, read as cheaply as it allows; empty if there is none."""
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     try:
-        meta = pydicom.filereader.read_file_meta_info(file)
-        uid = str(meta.get("MediaStorageSOPInstanceUID") or "")
-        # The meta group may lie, and what is deflated may inflate to any size.
-        if uid in wanted or meta.get("TransferSyntaxUID") == _DEFLATED:
-            return uid
-        head = pydicom.dcmread(file, specific_tags=["SOPInstanceUID"], force=True,
-                               stop_before_pixels=True)  # fmt: skip
-        return str(head.get("SOPInstanceUID") or "")
-    except (*READ_FAILURES, InvalidDicomError):
+        with damage_told(file):
+            meta = pydicom.filereader.read_file_meta_info(file)
+            uid = str(meta.get("MediaStorageSOPInstanceUID") or "")
+            # The meta group may lie, and what is deflated may inflate to any size.
+            if uid in wanted or meta.get("TransferSyntaxUID") == _DEFLATED:
+                return uid
+            head = pydicom.dcmread(
+                file, specific_tags=["SOPInstanceUID"], force=True, stop_before_pixels=True
+            )
+            return str(head.get("SOPInstanceUID") or "")
+    except ReadError:
         return ""
 
 
