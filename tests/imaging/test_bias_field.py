@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+import time
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from napari_medcnn.core.errors import InputMismatch
+from napari_medcnn.core.errors import Cancelled, InputMismatch
+from napari_medcnn.core.events import JobControl
 from napari_medcnn.imaging.bias_field import correct_bias_field
 
 SPACING = (6.0, 4.5, 4.5)
@@ -93,3 +98,22 @@ def test_a_mask_of_another_shape_is_refused() -> None:
 def test_a_flat_picture_is_refused() -> None:
     with pytest.raises(InputMismatch, match="3D"):
         correct_bias_field(np.ones((5, 5)), SPACING)
+
+
+def test_cancelling_ends_the_iterations_without_a_word_on_stderr(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    noise = np.random.default_rng(0).normal(100, 5, (36, 56, 56)).astype(np.float32)
+    control, hook = JobControl(), sys.excepthook
+    cancelled_at: list[float] = []
+
+    def cancel() -> None:
+        cancelled_at.append(time.monotonic())
+        control.cancel()
+
+    threading.Timer(1.0, cancel).start()
+    with pytest.raises(Cancelled):
+        correct_bias_field(noise, (4.0, 4.0, 4.0), iterations=(10_000,), control=control)
+    assert time.monotonic() - cancelled_at[0] < 3.0
+    assert sys.excepthook is hook
+    assert capfd.readouterr().err == ""

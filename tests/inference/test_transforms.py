@@ -20,7 +20,8 @@ from monai.transforms import (
     Spacingd,
 )
 
-from napari_medcnn.core.errors import InputMismatch
+from napari_medcnn.core.errors import Cancelled, InputMismatch
+from napari_medcnn.core.events import JobControl
 from napari_medcnn.inference.transforms import (
     BrainMaskd,
     N4BiasCorrectiond,
@@ -124,6 +125,16 @@ def test_transforms_survive_pickling(transform: type) -> None:
     again = pickle.loads(pickle.dumps(transform("image", mask_key="m")))
     assert again.mask_key == "m"
     assert again.keys == ("image",)
+
+
+@pytest.mark.parametrize("transform", [BrainMaskd, N4BiasCorrectiond])
+def test_the_slow_ones_can_be_cancelled(transform: type, stripped_case: dict[str, Any]) -> None:
+    case = BrainMaskd("image")(stripped_case)
+    slow = transform("image")
+    slow.control = JobControl()
+    slow.control.cancel()
+    with pytest.raises(Cancelled):
+        slow(case)
 
 
 @pytest.mark.parametrize("transform", ALL)

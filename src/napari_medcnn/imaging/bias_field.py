@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Iterator
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from napari_medcnn.core.errors import InputMismatch
+from napari_medcnn.core.errors import Cancelled, InputMismatch
+from napari_medcnn.core.events import JobControl
 
 WORKING_SPACING_MM = 4.0
 """Grid on which the field is estimated. The field varies over centimetres, so 4 mm lose nothing
@@ -27,6 +32,7 @@ def correct_bias_field(
     mask_zyx: npt.NDArray[Any] | None = None,
     *,
     iterations: tuple[int, ...] = ITERATIONS,
+    control: JobControl | None = None,
 ) -> npt.NDArray[np.float32]:
     """Divide an MR image by its estimated bias field.
 
@@ -44,6 +50,8 @@ def correct_bias_field(
         tenth of the image's 99th percentile are used.
     iterations : tuple of int
         Most iterations per resolution level, coarse to fine.
+    control : JobControl, optional
+        Cancels or pauses between two iterations, which take some tenths of a second.
 
     Returns
     -------
@@ -54,6 +62,8 @@ def correct_bias_field(
     ------
     InputMismatch
         If the array is not 3D, a shape differs, or no voxel is left to guide the field.
+    Cancelled
+        When the job was cancelled.
 
     References
     ----------
@@ -72,7 +82,7 @@ def correct_bias_field(
             "no voxel is left to estimate a bias field from",
             hint="check that the mask lies on the image and that intensities are above zero",
         )
-    log_field = _log_field(image, guide, spacing_zyx_mm, iterations)
+    log_field = _log_field(image, guide, spacing_zyx_mm, iterations, control or JobControl())
     log_field -= np.float32(log_field[guide].mean())
     return (image / np.exp(log_field)).astype(np.float32)
 
@@ -93,6 +103,7 @@ def _log_field(
     guide: npt.NDArray[np.bool_],
     spacing_zyx_mm: tuple[float, float, float],
     iterations: tuple[int, ...],
+    control: JobControl,
 ) -> npt.NDArray[np.float32]:
     """Logarithm of the bias field on the image's grid, from N4 on a coarse grid."""
     full, guiding = sitk.GetImageFromArray(image), sitk.GetImageFromArray(guide.astype(np.uint8))
@@ -105,6 +116,42 @@ def _log_field(
         coarse, coarse_guide = full, guiding
     n4 = sitk.N4BiasFieldCorrectionImageFilter()
     n4.SetMaximumNumberOfIterations(iterations)
-    n4.Execute(coarse, coarse_guide)
+    control.checkpoint()
+    with _stopped_by(n4, control):
+        n4.Execute(coarse, coarse_guide)
+    control.checkpoint()
     field = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(full))
     return np.asarray(field, dtype=np.float32)
+
+
+@contextlib.contextmanager
+def _stopped_by(filter_: sitk.ProcessObject, control: JobControl) -> Iterator[None]:
+    """Let a control cancel or pause a filter at the end of each of its iterations.
+
+    N4 does not heed ``Abort``; what ends it is a Python error in its callback. SimpleITK shows that
+    error to ``sys.excepthook`` (in napari a message to the user) and raises a RuntimeError.
+    """
+    shown = sys.excepthook
+
+    def hide_cancelled(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, Cancelled):
+            shown(kind, error, trace)
+
+    def after_iteration() -> None:
+        try:
+            control.checkpoint()
+        except Cancelled:
+            sys.excepthook = hide_cancelled
+            raise
+
+    filter_.AddCommand(sitk.sitkIterationEvent, after_iteration)
+    try:
+        yield
+    except RuntimeError:
+        control.checkpoint()
+        raise
+    finally:
+        if sys.excepthook is hide_cancelled:
+            sys.excepthook = shown

@@ -112,6 +112,7 @@ def brain_mask(
     if stripped.mask is not None:
         return _described(stripped.mask, geometry, "already skull-stripped", stripped.reason)
     mask = clean_brain_mask(_network_mask(array, geometry, control))
+    control.checkpoint()
     if not mask.any():
         raise InputMismatch(
             "no brain was found",
@@ -200,6 +201,8 @@ def _network_mask(
         logits = model.inferer(inputs=case["image"][None], network=model.network)[0]
         control.checkpoint()
         case["pred"] = MetaTensor(logits, meta=case["image"].meta)
-        found = model.after(case)["pred"]
-    mask: MaskArray = np.asarray(found[0]).transpose(2, 1, 0) > 0.5
+        for step in model.after.transforms:
+            case = step(case)
+            control.checkpoint()
+    mask: MaskArray = np.asarray(case["pred"][0]).transpose(2, 1, 0) > 0.5
     return mask

@@ -92,9 +92,10 @@ def prepare(
     for number, step in enumerate(spec.preprocessing, start=1):
         yield Progress(STAGE, number, total)
         control.checkpoint()
+        transform = _transform(step, spec)
         if step.target in _ANNOUNCEMENTS:
             yield Message(_ANNOUNCEMENTS[step.target])
-        transform = _transform(step, spec)
+            transform.control = control
         transforms.append(transform)
         case = _applied(transform, step, case)
         if step.target == "BrainMaskd":

@@ -46,7 +46,7 @@ def segment(
     spec : ModelSpec
         The model.
     control : JobControl, optional
-        Cancels (within one window), pauses and resumes.
+        Cancels (within one window, or one step of preparing, about 2 s), pauses and resumes.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
     threshold : float, optional

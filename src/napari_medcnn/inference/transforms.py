@@ -2,7 +2,8 @@
 
 Dictionary transforms on MetaTensors ``(C, x, y, z)`` with any affine. They change values, never the
 grid, and so leave no trace among the applied operations: `Invertd` undoes what stands before and
-after them. They are deterministic and hold nothing but their arguments.
+after them. They are deterministic and hold nothing but their arguments and, where someone may
+cancel them, the `control` that is set on them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from napari_medcnn.core.errors import InputMismatch
+from napari_medcnn.core.events import JobControl
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.imaging.bias_field import correct_bias_field
 from napari_medcnn.imaging.intensity import normalise_by_brain_median
@@ -30,7 +32,13 @@ BRAIN_MASK_FACTS = "brain_mask"
 """Key of an image's `meta` under which `BrainMaskd` leaves method, volume and warnings."""
 
 
-class BrainMaskd(MapTransform):  # type: ignore[misc]
+class CancellableTransform(MapTransform):  # type: ignore[misc]
+    """A transform that takes seconds: whoever sets its `control` can cancel or pause it within."""
+
+    control: JobControl | None = None
+
+
+class BrainMaskd(CancellableTransform):
     """Find the brain, keep its mask beside the image, and clear what is outside.
 
     Parameters
@@ -61,7 +69,7 @@ class BrainMaskd(MapTransform):  # type: ignore[misc]
         case = dict(data)
         first = _image(case, self.keys[0])
         array = _channel_zyx(first, 0)
-        found = brain_mask(array, _geometry(array, first))
+        found = brain_mask(array, _geometry(array, first), control=self.control)
         mask = torch.from_numpy(np.ascontiguousarray(found.mask.transpose(2, 1, 0)))[None]
         mask = mask.to(first.device)
         facts = {
@@ -79,7 +87,7 @@ class BrainMaskd(MapTransform):  # type: ignore[misc]
         return case
 
 
-class N4BiasCorrectiond(MapTransform):  # type: ignore[misc]
+class N4BiasCorrectiond(CancellableTransform):
     """Even out the slow brightness changes of the coil within the brain (N4).
 
     Parameters
@@ -103,7 +111,7 @@ class N4BiasCorrectiond(MapTransform):  # type: ignore[misc]
             spacing = _geometry(mask, image).spacing
             case[key] = _from_channels(
                 [
-                    correct_bias_field(_channel_zyx(image, c), spacing, mask)
+                    correct_bias_field(_channel_zyx(image, c), spacing, mask, control=self.control)
                     for c in range(image.shape[0])
                 ],
                 image,
