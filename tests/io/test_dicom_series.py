@@ -15,7 +15,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
 
 from napari_medcnn.core.errors import ReadError
 from napari_medcnn.core.geometry import AxisMap, Geometry
-from napari_medcnn.core.volume import Severity, Volume
+from napari_medcnn.core.volume import Volume
 from napari_medcnn.io.dicom import guarded as guarded_module
 from napari_medcnn.io.dicom.decode import decode
 from napari_medcnn.io.dicom.scan import scan

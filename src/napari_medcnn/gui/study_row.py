@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from napari.settings import get_settings
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
@@ -15,7 +17,7 @@ from napari_medcnn.gui.study_tree_model import DETAILS_ROLE, PICTURE_ROLE, ROW_R
 
 MARGIN_PX = 3
 _FAINT_ALPHA = 165
-_Index = QModelIndex | QPersistentModelIndex
+_Index: TypeAlias = QModelIndex | QPersistentModelIndex
 
 
 class StudyRowDelegate(QStyledItemDelegate):
