@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from napari_medcnn.core.errors import WriteError
-from napari_medcnn.core.lesion import LesionTable
+from napari_medcnn.core.lesion import LesionTable, Measurement, Review
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.imaging.lesions import find_lesions
@@ -61,6 +62,31 @@ def test_missing_values_are_empty_cells_with_a_reason(
     assert frame["mean"].notna().all()
     assert "volume_mm3: the image does not tell its voxel size" in frame["reasons"][0]
     assert "mean_probability: there is no probability map" in frame["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    "note", ["=1+1", "+49", "-", "@SUM(A1)", "\tx", "\nx", "'quoted'", "plain = text"]
+)
+def test_no_text_becomes_a_formula_and_each_comes_back(
+    table: LesionTable, tmp_path: Path, note: str
+) -> None:
+    noted = replace(table.lesions[0], review=Review(note=note))
+    write_lesions_csv(replace(table, lesions=(noted,)), tmp_path / "lesions.csv")
+    with (tmp_path / "lesions.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["note"][0] not in "=+-@\t\n"
+    assert row["note"].removeprefix("'") == note
+
+
+def test_numbers_have_at_most_six_significant_digits(table: LesionTable, tmp_path: Path) -> None:
+    long = replace(table.lesions[0], volume_mm3=Measurement(1234567.891, "mm3", 1 / 3))
+    write_lesions_csv(replace(table, lesions=(long,)), tmp_path / "lesions.csv")
+    with (tmp_path / "lesions.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["volume_mm3"] == "1234570.0"
+    assert row["volume_mm3_error"] == "0.333333"
+    assert row["volume_ml"] == "1234.57"
+    assert row["voxel_count"] == str(long.voxel_count)
 
 
 def test_an_empty_table_has_a_header(table: LesionTable, tmp_path: Path) -> None:

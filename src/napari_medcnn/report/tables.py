@@ -43,6 +43,12 @@ COLUMNS = (
 )  # fmt: skip
 """Every column of a record, in order."""
 
+CSV_DIGITS = 6
+"""Significant digits in CSV: a thousandth of a voxel, and no figure looks better than it is."""
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n")
+"""A cell that begins so is a formula to spreadsheets: names and notes must not become one."""
+
 
 def lesion_records(table: LesionTable) -> list[dict[str, Any]]:
     """One flat dict a lesion, in the order of :data:`COLUMNS`; None where a value is missing.
@@ -57,12 +63,17 @@ def lesion_records(table: LesionTable) -> list[dict[str, Any]]:
 def write_lesions_csv(table: LesionTable, path: str | Path) -> None:
     """Write :func:`lesion_records` as UTF-8 CSV; missing values are empty cells.
 
+    Numbers have at most :data:`CSV_DIGITS` significant digits. A text that a spreadsheet would run
+    as a formula, or that begins with an apostrophe itself, gets one apostrophe in front: who takes
+    one off again has the text as it was. JSON holds everything as it is.
+
     Raises
     ------
     WriteError
         When `path` cannot be written.
     """
-    frame = pd.DataFrame(lesion_records(table), columns=list(COLUMNS))
+    cells = [{k: _csv_cell(v) for k, v in record.items()} for record in lesion_records(table)]
+    frame = pd.DataFrame(cells, columns=list(COLUMNS))
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
 
@@ -105,6 +116,15 @@ def write_lesions_json(
         "lesions": [_full_record(lesion) for lesion in table.lesions],
     }
     write_json(path, content)
+
+
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.{CSV_DIGITS}g}")
+    if isinstance(value, str):
+        text = value.replace("\r\n", "\n").replace("\r", "\n")  # a bare \r would end the row
+        return f"'{text}" if text.startswith((*FORMULA_STARTS, "'")) else text
+    return value
 
 
 def totals(table: LesionTable) -> list[dict[str, Any]]:
