@@ -85,6 +85,20 @@ def test_from_an_image_to_measured_lesions(tmp_path: Path) -> None:
     assert all(path.stat().st_size > 0 for path in written)
 
 
+def test_small_components_are_left_out_as_the_model_advises() -> None:
+    """The command and the docks do the same without being told."""
+    volume = scan()
+    drawn = (volume.array > 50).astype(np.uint8)
+    drawn[1, 2, 2] = 1
+    advice = {"advised_min_volume_mm3": 10.0}
+    by_model = Segmentation(drawn, volume.geometry, (Label(1, "a"),), volume.id, parameters=advice)
+    table = mc.lesions(by_model, volume)
+    assert (len(table.lesions), table.dropped_count, table.min_volume_mm3) == (1, 1, 10.0)
+    assert len(mc.lesions(by_model, volume, min_volume_mm3=0).lesions) == 2
+    by_hand = Segmentation(drawn, volume.geometry, (Label(1, "a"),), volume.id)
+    assert len(mc.lesions(by_hand, volume).lesions) == 2
+
+
 def test_writing_says_what_it_needs(tmp_path: Path) -> None:
     volume = scan()
     drawn = (volume.array > 50).astype(np.uint8)

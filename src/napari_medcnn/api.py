@@ -222,7 +222,7 @@ def lesions(
     segmentation: Segmentation,
     volume: Volume,
     *,
-    min_volume_mm3: float = 0.0,
+    min_volume_mm3: float | None = None,
     accept_findings: bool = False,
 ) -> LesionTable:
     """Every connected component (26 neighbours) of every label, located and measured.
@@ -233,8 +233,9 @@ def lesions(
         A model's or a person's.
     volume : Volume
         What it was made from.
-    min_volume_mm3 : float
-        Smaller components are left out and counted.
+    min_volume_mm3 : float, optional
+        Smaller components are left out and counted; by default those below the model's advice,
+        and none where no model made the label map. 0 keeps all.
     accept_findings : bool
         Measure although the reader found something that forbids it.
 
@@ -255,8 +256,12 @@ def lesions(
     """
     from napari_medcnn.imaging.lesions import find_lesions
 
+    advised = segmentation.advised_min_volume_mm3
     return find_lesions(
-        segmentation, volume, min_volume_mm3=min_volume_mm3, accept_blocking=accept_findings
+        segmentation,
+        volume,
+        min_volume_mm3=advised if min_volume_mm3 is None else min_volume_mm3,
+        accept_blocking=accept_findings,
     )
 
 

@@ -63,6 +63,7 @@ def test_a_segmentation_lies_on_the_volumes_grid_with_names_model_and_probabilit
     assert found.probability[3, 5, 15] > 0.999
     assert found.probability[0, 0, 0] < 0.001
     assert found.parameters["windows"] == 12
+    assert run(phantom, replace(spec, min_lesion_volume_mm3=9.0)).advised_min_volume_mm3 == 9.0
     assert set(found.parameters["seconds"]) == {
         "reading model",
         "preparing image",

@@ -135,7 +135,8 @@ def analyse(
     control.checkpoint()
     yield Progress(MEASURING, 0, 1)
     with clock.stage(MEASURING):
-        smallest = spec.min_lesion_volume_mm3 if min_volume_mm3 is None else min_volume_mm3
+        advised = segmentation.advised_min_volume_mm3
+        smallest = advised if min_volume_mm3 is None else min_volume_mm3
         table = find_lesions(
             segmentation, volumes[0], min_volume_mm3=smallest, accept_blocking=accept_findings
         )
@@ -143,9 +144,7 @@ def analyse(
 
     control.checkpoint()
     yield Progress(WRITING, 0, 1)
-    result = _write(
-        CaseResult(folder, volumes[0], segmentation, table), volumes, clock, dicom
-    )
+    result = _write(CaseResult(folder, volumes[0], segmentation, table), volumes, clock, dicom)
     yield Progress(WRITING, 1, 1)
     yield Done(result)
 

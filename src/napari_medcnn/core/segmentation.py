@@ -74,6 +74,14 @@ class Segmentation:
         if self.probability is not None and self.probability.shape != self.array.shape:
             raise GeometryError("the probability map and the label map differ in shape")
 
+    @property
+    def advised_min_volume_mm3(self) -> float:
+        """The volume below which the model that made it advises against calling it a lesion.
+
+        0 where no model made it or the model advises nothing.
+        """
+        return float(self.parameters.get("advised_min_volume_mm3", 0.0))
+
     def label_of(self, value: int) -> Label:
         """The label of a value; one without a name is called after its value."""
         return next((lb for lb in self.labels if lb.value == value), Label(value, f"label {value}"))

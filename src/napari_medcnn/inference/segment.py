@@ -181,6 +181,7 @@ class _Run:
             "threshold": self.threshold
             if self.threshold is not None
             else (spec.threshold if thresholded else None),
+            "advised_min_volume_mm3": spec.min_lesion_volume_mm3,
             "network_shape": list(self.network_shape),
             "network_spacing_mm": list(plan.network_spacing_mm),
             "roi_size": list(plan.roi_size),
