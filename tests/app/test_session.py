@@ -12,7 +12,7 @@ from napari_medcnn.app.result import Result
 from napari_medcnn.app.session import Session
 from napari_medcnn.core.errors import GeometryError, MedcnnError
 from napari_medcnn.core.lesion import Origin, Review, Verdict
-from napari_medcnn.core.volume import Volume
+from napari_medcnn.core.volume import FrameAxis, Volume
 from tests.app.conftest import oblique_volume, two_lesions
 
 
@@ -152,6 +152,26 @@ def test_every_change_is_told(session: Session, small_volume: Volume) -> None:
     ]
     assert not session.results
     assert not session.volumes
+
+
+def test_results_of_a_frame_that_is_open_itself_outlive_the_whole_series(
+    small_volume: Volume,
+) -> None:
+    """Of two frames with results, only one is open as a volume of its own."""
+    series = replace(
+        small_volume,
+        array=np.stack([small_volume.array] * 2),
+        frames=FrameAxis("time", (0.0, 1.0), "s"),
+    )
+    session = Session()
+    session.add_volume(series)
+    session.add_volume(series.frame(1))
+    of_first, of_second = (
+        session.add_segmentation(two_lesions(series.frame(i)), min_volume_mm3=0.0) for i in (0, 1)
+    )
+    session.remove_volume(series.id)
+    assert of_first.id not in session.results
+    assert session.results_of(series.frame(1).id) == (of_second,)
 
 
 def test_adding_a_volume_twice_adds_it_once(session: Session, small_volume: Volume) -> None:

@@ -153,11 +153,12 @@ class Session:
         return MappingProxyType(self._results)
 
     def results_of(self, volume_id: str) -> tuple[Result, ...]:
-        """The results of one volume and of its frames."""
+        """The results of one volume and of its frames that are no open volumes of their own."""
         return tuple(
             r
             for r in self._results.values()
-            if r.volume_id == volume_id or r.volume_id.startswith(f"{volume_id}-")
+            if r.volume_id == volume_id
+            or (r.volume_id.startswith(f"{volume_id}-") and r.volume_id not in self._volumes)
         )
 
     def add_segmentation(
