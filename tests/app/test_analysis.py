@@ -11,13 +11,12 @@ import pytest
 import SimpleITK as sitk
 
 from napari_medcnn.app.analysis import (
-    LABELS,
-    RUN,
     CaseResult,
     analyse,
     one_volume,
     require_measurable,
 )
+from napari_medcnn.app.case_folder import LABELS, RUN
 from napari_medcnn.core.errors import Cancelled, InputMismatch, MedcnnError, ReadError, WriteError
 from napari_medcnn.core.events import Event, JobControl, Progress, run_to_end
 from napari_medcnn.core.volume import Finding, Severity, Volume
@@ -97,6 +96,49 @@ def test_a_bad_input_leaves_the_results_of_before(
     with pytest.raises(MedcnnError):
         run_to_end(analyse(scan, spec, out, device="cpu"), CaseResult)
     assert (out / RUN).exists()
+
+
+def _another(scan: Path, folder: Path) -> Path:
+    """Another patient's image of the same name."""
+    image = sitk.ReadImage(str(scan))
+    image[0, 0, 0] = 7
+    folder.mkdir()
+    sitk.WriteImage(image, str(folder / scan.name))
+    return folder / scan.name
+
+
+def test_the_same_case_may_run_again_and_another_may_not(
+    scan: Path, spec: ModelSpec, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    for smallest in (0.0, 50.0):
+        job = analyse(scan, spec, out, device="cpu", min_volume_mm3=smallest)
+        assert run_to_end(job, CaseResult).table.min_volume_mm3 == smallest
+    before = (out / LABELS).read_bytes()
+    other = _another(scan, tmp_path / "other")
+    with pytest.raises(WriteError, match=r"another case .*scan\.nii\.gz.*--overwrite"):
+        run_to_end(analyse(other, spec, out, device="cpu"), CaseResult)
+    assert (out / LABELS).read_bytes() == before and (out / RUN).exists()
+    run_to_end(analyse(other, spec, out, device="cpu", overwrite=True), CaseResult)
+
+
+def test_another_model_does_not_replace_the_results_of_the_first(
+    scan: Path, spec: ModelSpec, tmp_path: Path
+) -> None:
+    run_to_end(analyse(scan, spec, tmp_path / "out", device="cpu"), CaseResult)
+    with pytest.raises(WriteError, match="another case or model"):
+        run_to_end(analyse(scan, replace(spec, id="dark"), tmp_path / "out"), CaseResult)
+
+
+@pytest.mark.parametrize("name", [LABELS, RUN])
+def test_files_of_unknown_origin_are_not_replaced(
+    scan: Path, spec: ModelSpec, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    with pytest.raises(WriteError, match="--overwrite"):
+        run_to_end(analyse(scan, spec, tmp_path / "out"), CaseResult)
+    assert (tmp_path / "out" / name).read_text() == "mine"
 
 
 def test_an_impossible_folder_is_refused_before_anything_is_read(

@@ -113,6 +113,19 @@ def test_machines_read_json_from_stdout_alone(
     assert len(document["cases"]) == 1 and document["failures"] == []
 
 
+def test_results_of_another_case_are_replaced_only_when_told(
+    medcnn: Callable, bundle: Path, scan: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert medcnn("segment", scan, "--model", bundle, "--out", out).code == 0
+    other = sitk.ReadImage(str(scan))
+    other[0, 0, 0] = 7
+    sitk.WriteImage(other, str(scan))
+    refused = medcnn("segment", scan, "--model", bundle, "--out", out)
+    assert refused.code == 1 and "--overwrite" in refused.err
+    assert medcnn("segment", scan, "--model", bundle, "--out", out, "--overwrite").code == 0
+
+
 def test_case_folders_are_never_shared(tmp_path: Path) -> None:
     inputs = [Path("/a/scan.nii.gz"), Path("/b/scan.nii.gz"), Path("/c/scan")]
     folders = case_folders(inputs, tmp_path)

@@ -6,13 +6,22 @@ run leaves behind cannot be taken for a result.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_medcnn.core.errors import InputMismatch, ReadError, WriteError
+from napari_medcnn.app.case_folder import (
+    LABELS,
+    LESIONS_CSV,
+    LESIONS_JSON,
+    OVERLAY,
+    RUN,
+    require_own_results,
+    require_writable,
+)
+from napari_medcnn.app.volume_reference import fingerprint
+from napari_medcnn.core.errors import InputMismatch, ReadError
 from napari_medcnn.core.events import Done, Event, Job, JobControl, Progress
 from napari_medcnn.core.lesion import LesionTable
 from napari_medcnn.core.segmentation import Segmentation
@@ -24,9 +33,6 @@ if TYPE_CHECKING:
 
 READING, MEASURING, WRITING = "reading image", "measuring", "writing"
 """The stages beside the model's own."""
-
-LABELS, LESIONS_CSV, LESIONS_JSON = "labels.nii.gz", "lesions.csv", "lesions.json"
-OVERLAY, RUN = "overlay.png", "run.json"
 
 Inputs = str | Path | Sequence[str | Path]
 
@@ -81,6 +87,7 @@ def analyse(
     series: str | None = None,
     accept_findings: bool = False,
     dicom: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> Job:
     """Read a case, segment it, measure its lesions and write everything into a folder.
 
@@ -91,7 +98,7 @@ def analyse(
     spec : ModelSpec
         The model.
     out_dir : str or Path
-        The case's folder; made if needed. Files of these names are replaced one by one.
+        The case's folder; made if needed. Results of the same images and model are replaced.
     control : JobControl, optional
         Cancels, pauses and resumes.
     device : str
@@ -104,6 +111,8 @@ def analyse(
         Go on although the reader found something that forbids measuring.
     dicom : sequence of str
         DICOM objects to write too, see :func:`napari_medcnn.app.dicom_export.write_objects`.
+    overwrite : bool
+        Replace the results of another case or model too.
 
     Yields
     ------
@@ -121,13 +130,15 @@ def analyse(
     control = control or JobControl()
     folder = Path(out_dir)
     clock = StageClock()
-    _require_writable(folder)
+    require_writable(folder)
 
     yield Progress(READING, 0, 1)
     with clock.stage(READING):
         volumes = tuple(one_volume(path, series) for path in _paths(inputs))
         for volume in volumes:
             require_measurable(volume, accept_findings)
+        if not overwrite:
+            require_own_results(folder, spec.id, [fingerprint(v) for v in volumes])
     yield Progress(READING, 1, 1)
 
     segmentation = yield from _segmented(volumes, spec, control, device, accept_findings, clock)
@@ -236,25 +247,13 @@ def _write(
         seconds_by_stage=clock.seconds,
         started=clock.started,
         findings=tuple(finding for volume in inputs for finding in volume.findings),
+        input_fingerprints=tuple(fingerprint(volume) for volume in inputs),
     ).write(folder / RUN)
     return replace(result, seconds=clock.seconds)
 
 
 def _input_name(volume: Volume) -> str:
     return volume.name if volume.source.path is None else volume.source.path.name
-
-
-def _require_writable(folder: Path) -> None:
-    """Fail before minutes of computing rather than after; writing itself may still fail."""
-    there = next(
-        place for place in (folder.absolute(), *folder.absolute().parents) if place.exists()
-    )
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise WriteError(
-            "results cannot be written here",
-            source=folder,
-            hint="choose a folder with write permission",
-        )
 
 
 def _paths(inputs: Inputs) -> list[str | Path]:

@@ -11,7 +11,6 @@ from napari_medcnn.app.analysis import CaseResult, analyse
 from napari_medcnn.app.dicom_export import DicomKind
 from napari_medcnn.cli import output
 from napari_medcnn.core.errors import Cancelled, MedcnnError
-from napari_medcnn.models.spec import ModelSpec
 
 
 def segment(
@@ -34,6 +33,10 @@ def segment(
         list[DicomKind] | None,
         typer.Option(help="Write this DICOM object too, beside the source; repeatable."),
     ] = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace results of another case or model too."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
 ) -> None:
     """Segment cases: labels.nii.gz, lesions.csv, lesions.json, overlay.png and run.json."""
@@ -44,9 +47,18 @@ def segment(
     failures: list[str] = []
     for case, folder in zip(inputs, case_folders(inputs, out), strict=True):
         try:
-            result = _segment_case(
-                case, folder, spec, series, device, min_volume, accept_findings, dicom or []
+            job = analyse(
+                case,
+                spec,
+                folder,
+                series=series,
+                device=device,
+                min_volume_mm3=min_volume,
+                accept_findings=accept_findings,
+                dicom=[kind.value for kind in dicom or []],
+                overwrite=overwrite,
             )
+            results.append(output.follow(job, CaseResult))
         except Cancelled:
             raise
         except MedcnnError as error:
@@ -58,9 +70,8 @@ def segment(
             output.err.print_exception()
             output.fail(failures[-1])
             continue
-        results.append(result)
         if not as_json:
-            show_case(result)
+            show_case(results[-1])
     if as_json:
         output.print_json({"cases": [r.to_json() for r in results], "failures": failures})
     if results:
@@ -73,29 +84,6 @@ def _failure(case: Path, error: MedcnnError) -> str:
     """What went wrong with which case; many errors know neither file nor case."""
     text = str(error)
     return text if case.name in text else f"{case}: {text}"
-
-
-def _segment_case(
-    case: Path,
-    folder: Path,
-    spec: ModelSpec,
-    series: str | None,
-    device: str,
-    min_volume: float | None,
-    accept_findings: bool,
-    dicom: list[DicomKind],
-) -> CaseResult:
-    job = analyse(
-        case,
-        spec,
-        folder,
-        series=series,
-        device=device,
-        min_volume_mm3=min_volume,
-        accept_findings=accept_findings,
-        dicom=[kind.value for kind in dicom],
-    )
-    return output.follow(job, CaseResult)
 
 
 def case_folders(inputs: list[Path], out: Path) -> list[Path]:

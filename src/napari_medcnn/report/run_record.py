@@ -42,6 +42,8 @@ class RunRecord:
         With its time zone.
     findings : tuple of Finding
         What was noticed about the input.
+    input_fingerprints : tuple of str
+        Hashes of the images' voxels, in the model's order.
     software : dict
         Versions of Python and of what computes.
     peak_memory_gb : float or None
@@ -55,6 +57,7 @@ class RunRecord:
     seconds_by_stage: Mapping[str, float]
     started: datetime
     findings: tuple[Finding, ...] = ()
+    input_fingerprints: tuple[str, ...] = ()
     software: Mapping[str, str] = field(default_factory=lambda: software_versions())
     peak_memory_gb: float | None = field(default_factory=lambda: peak_memory_gb())
 
@@ -70,6 +73,7 @@ class RunRecord:
             "notice": RESEARCH_USE_NOTICE,
             "started_utc": self.started.astimezone(UTC).isoformat(timespec="seconds"),
             "input": self.input_name,
+            "input_fingerprints": list(self.input_fingerprints),
             "model": {
                 "id": self.model.id,
                 "version": self.model.version,
