@@ -18,6 +18,8 @@ from napari_medcnn.gui.view_access import canvas_of
 from napari_medcnn.io.write import write_volume
 from tests.study_tree import JANE, JOHN, write_series, write_slice, write_studies
 
+PAGES = 10
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch) -> Path:
@@ -229,9 +231,8 @@ def test_a_series_that_cannot_be_opened_says_why(qtbot, panel, folder):
 
 
 def test_it_is_usable_while_indexing_and_can_be_cancelled_and_taken_up(
-    qtbot, panel, state, tmp_path, monkeypatch
+    qtbot, panel, state, tmp_path
 ):
-    monkeypatch.setattr(study_panel, "REFRESH_MS", 100)
     folder = tmp_path / "many"
     first = write_slice(folder / "template" / "a", series="1.2")
     content = first.read_bytes()
@@ -240,7 +241,6 @@ def test_it_is_usable_while_indexing_and_can_be_cancelled_and_taken_up(
         path.parent.mkdir(exist_ok=True)
         # Of equal length: a series for each folder.
         path.write_bytes(content.replace(b"1.2.3", f"1.2.{number // 50 % 10}".encode()))
-    panel._refreshing.setInterval(100)
     panel.open_folder(folder)
     qtbot.waitUntil(lambda: panel.indexing.is_running and panel.model.rowCount() > 0, timeout=60000)
     assert panel.form.indexing_row.isVisibleTo(panel)
@@ -330,7 +330,7 @@ def test_long_lists_are_fetched_page_by_page(qtbot, panel, tmp_path, flair):
     folder.mkdir()
     write_volume(flair, folder / "0.nii")
     content = (folder / "0.nii").read_bytes()
-    for number in range(1, 6 * PAGE):
+    for number in range(1, PAGES * PAGE):
         (folder / f"{number}.nii").write_bytes(content[:400])
     browse(qtbot, panel, folder)
     tree, model = panel.form.tree, panel.model
@@ -338,12 +338,12 @@ def test_long_lists_are_fetched_page_by_page(qtbot, panel, tmp_path, flair):
     tree.expand(nobody)
     study = model.index(0, 0, nobody)
     tree.expand(study)
-    assert model.rowCount(study) < 6 * PAGE
+    assert model.rowCount(study) < PAGES * PAGE
     bar = tree.verticalScrollBar()
 
     def is_scrolled_to_the_end() -> bool:
         bar.setValue(bar.maximum())
-        return model.rowCount(study) == 6 * PAGE
+        return model.rowCount(study) == PAGES * PAGE
 
     qtbot.waitUntil(is_scrolled_to_the_end, timeout=10000)
 

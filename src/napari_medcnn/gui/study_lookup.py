@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_medcnn.app.studies.details import DetailsMaker
 from napari_medcnn.app.studies.index_reader import SeriesRow
@@ -17,6 +17,9 @@ from napari_medcnn.gui.bridge import JobRunner
 AT_A_TIME = 24
 """Series for which details are made before it is looked again at what is in view."""
 
+TOLD_MS = 250
+"""Thumbnails show in groups: painting napari's window costs tens of milliseconds each time."""
+
 
 class StudyLookup(QObject):
     """Looks up what is wanted of one folder, names first.
@@ -24,14 +27,14 @@ class StudyLookup(QObject):
     Attributes
     ----------
     details_made : Signal
-        The id of a series whose details are in the index now.
+        The ids of series whose details are in the index now, a few at a time.
     identities_read : Signal
         A dict of :class:`Identity` by patient.
     failed : Signal
         What went wrong, as :class:`Failed`.
     """
 
-    details_made = Signal(int)
+    details_made = Signal(list)
     identities_read = Signal(object)
     failed = Signal(object)
 
@@ -47,12 +50,18 @@ class StudyLookup(QObject):
         self._patients: list[int] = []
         self._made: dict[int, int] = {}
         self._asked_of: DetailsMaker | None = None
+        self._untold: list[int] = []
+        self._telling = QTimer(self)
+        self._telling.setSingleShot(True)
+        self._telling.setInterval(TOLD_MS)
+        self._telling.timeout.connect(self._tell)
 
     def show_folder(self, folder: Path | None) -> None:
         """Look things up in another folder from now on."""
         self.close()
         self._series, self._patients = [], []
         self._made.clear()
+        self._untold.clear()
         if folder is not None:
             self._maker = DetailsMaker(folder)
             # Its process must not outlive the widget.
@@ -101,7 +110,13 @@ class StudyLookup(QObject):
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Preview) and self._asked_of is self._maker:
-            self.details_made.emit(int(event.volume_id))
+            self._untold.append(int(event.volume_id))
+            if not self._telling.isActive():
+                self._telling.start()
+
+    def _tell(self) -> None:
+        made, self._untold = self._untold, []
+        self.details_made.emit(made)
 
     def _on_done(self, found: dict[int, Identity] | None) -> None:
         if found is not None and self._asked_of is self._maker:

@@ -30,7 +30,6 @@ from napari_medcnn.gui.study_tree_model import StudyTreeModel
 from napari_medcnn.gui.view_access import canvas_of
 from napari_medcnn.gui.viewer_state import ViewerState
 
-REFRESH_MS = 700
 FILTER_MS = 200
 FEW_SERIES = 40
 """So many series are shown unfolded at once."""
@@ -57,8 +56,6 @@ class StudyPanel(QWidget):
         self._next_folder: Path | None = None
         self._filter = StudyFilter()
         self._folded_by_hand = False
-        self._refreshing = QTimer(self)
-        self._refreshing.setInterval(REFRESH_MS)
         self._filtering = QTimer(self)
         self._filtering.setSingleShot(True)
         self._filtering.setInterval(FILTER_MS)
@@ -91,7 +88,8 @@ class StudyPanel(QWidget):
         self.rate = Rate()
         self.indexing.start(f"Indexing {self.folder.name}", partial(index_folder, self.folder))
         self.form.indexing_row.begin()
-        self._refreshing.start()
+        # A busy bar is animated, and each of its steps would paint napari's whole window again.
+        self.form.indexing_row.bar.setRange(0, 1)
         self._show_state()
 
     def forget_folder(self) -> None:
@@ -140,13 +138,12 @@ class StudyPanel(QWidget):
         form.tree.settled.connect(self._want_details)
         self.drop.dropped.connect(self.open_series)
         self._filtering.timeout.connect(self._apply_filter)
-        self._refreshing.timeout.connect(self._refresh)
         self.indexing.event.connect(self._on_indexing_event)
         self.indexing.done.connect(self._on_indexed)
         self.indexing.failed.connect(self._on_indexing_failed)
         self.indexing.finished.connect(self._on_indexing_finished)
         self.opening.runner.finished.connect(self._show_state)
-        self.lookup.details_made.connect(self.model.refresh_details)
+        self.lookup.details_made.connect(self._on_details_made)
         self.lookup.identities_read.connect(self._on_identities)
         self.lookup.failed.connect(self._on_lookup_failed)
         self.model.unreadable.connect(self._on_unreadable)
@@ -229,7 +226,9 @@ class StudyPanel(QWidget):
 
     def _on_indexing_event(self, event: Event) -> None:
         if isinstance(event, Progress):
+            # In one go with the progress: a window is painted once for all that changes in it.
             self.rate.note(event.done)
+            self._refresh()
         elif isinstance(event, Message):
             self.form.board.post(Severity.WARNING, sentence(event.text))
 
@@ -251,7 +250,6 @@ class StudyPanel(QWidget):
             )
 
     def _on_indexing_finished(self) -> None:
-        self._refreshing.stop()
         if self._next_folder is not None:
             folder, self._next_folder = self._next_folder, None
             self.open_folder(folder)
@@ -264,6 +262,10 @@ class StudyPanel(QWidget):
     def _want_details(self) -> None:
         visible = self.form.tree.visible_series
         self.lookup.want_details(visible, outdated_too=not self.indexing.is_running)
+
+    def _on_details_made(self, series: list[int]) -> None:
+        for one in series:
+            self.model.refresh_details(one)
 
     def _want_identities(self) -> None:
         if self._reader is not None:

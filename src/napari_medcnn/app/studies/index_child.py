@@ -29,11 +29,11 @@ from napari_medcnn.core.events import Failed, Progress
 
 JOURNAL_NAME = "reading"
 LOCK_NAME = "indexing.lock"
-FIRST_COMMIT_S = 0.3
-COMMIT_S = 1.0
-"""The first files show soon; later a batch a second costs the least."""
+FIRST_STEP_S = 0.3
+STEP_S = 1.0
+"""How often a batch is committed and told: the first files show soon; later, each time has a window
+painted again, which beside a GL canvas costs tens of milliseconds."""
 
-TOLD_S = 0.1
 STAGE = "indexing"
 TOO_SLOW = "took too long"
 
@@ -125,8 +125,7 @@ class _Indexing:
         self._secret, self._skipped = secret, skipped
         self._counts = Counts()
         self._started = time.monotonic()
-        self._told = self._committed = 0.0
-        self._first = True
+        self._told = 0.0
 
     def run(self, cancelled: threading.Event) -> None:
         """Look at every file; at the end remove those that have gone."""
@@ -182,12 +181,10 @@ class _Indexing:
             self._writer.put(path, stamp, header)
 
     def _keep_up(self, known: int) -> None:
-        """Commit and tell, each after its while."""
+        """Commit and tell, every while."""
         now = time.monotonic() - self._started
-        if now - self._committed > (FIRST_COMMIT_S if self._first else COMMIT_S):
+        if now - self._told > (STEP_S if self._told else FIRST_STEP_S):
             self._writer.commit()
-            self._committed, self._first = now, False
-        if now - self._told > TOLD_S:
             done = self._counts.files
             tell(Progress(STAGE, done, max(known, done), (known - done) * now / done))
             self._told = now

@@ -43,7 +43,8 @@ CREATE TABLE series (
 CREATE TABLE files (
     id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
     mtime_ns INTEGER NOT NULL, series INTEGER, problem TEXT NOT NULL, broken INTEGER NOT NULL,
-    retry INTEGER NOT NULL, instance INTEGER, position REAL, frames INTEGER NOT NULL, slices INTEGER, step REAL);
+    retry INTEGER NOT NULL, instance INTEGER, position REAL, frames INTEGER NOT NULL,
+    slices INTEGER, step REAL);
 CREATE INDEX broken_files ON files (path) WHERE broken;
 CREATE INDEX files_of_series ON files (series, position, instance);
 CREATE TABLE details (
