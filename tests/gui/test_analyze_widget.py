@@ -8,7 +8,8 @@ import pytest
 from qtpy.QtWidgets import QPushButton
 
 from napari_medcnn.core.events import Job, JobControl, Progress
-from napari_medcnn.core.volume import Finding, Severity
+from napari_medcnn.core.geometry import Geometry
+from napari_medcnn.core.volume import Finding, Severity, Volume
 from napari_medcnn.gui.analyze_widget import AnalyzeWidget
 from napari_medcnn.models import registry
 from tests.bundle_factory import make_bundle
@@ -61,6 +62,26 @@ def slow_network(monkeypatch, entered: threading.Event) -> None:
 def press(notice, text: str) -> None:
     (button,) = [b for b in notice.findChildren(QPushButton) if b.text() == text]
     button.click()
+
+
+def test_an_implausible_brain_can_be_measured_after_a_yes(qtbot, widget, state, models):
+    """Only the run itself finds it out, so the question comes then."""
+    axes = [np.linspace(-1.7, 1.7, n) for n in (40, 50, 40)]
+    radius = np.sqrt(sum(a**2 for a in np.meshgrid(*axes, indexing="ij")))
+    head = np.where(radius < 1, 100.0, 0.0).astype(np.float32)
+    step = {"_target_": "napari_medcnn.inference.transforms.BrainMaskd", "keys": "@image_key"}
+    make_bundle(models / "bright", roi=(32, 32, 32), extra_steps=(step,))
+    widget.model.refresh()
+    grid = Geometry.from_spacing(head.shape, (4.0, 4.0, 4.0))
+    state.add_volumes([Volume(head, grid, name="half", modality="MR")])
+    widget.start()
+    finish(qtbot, widget)
+    (notice,) = [n for n in widget.board.notices if n.severity is Severity.BLOCKING]
+    assert "whole brains have 700 to 2200 mL" in notice.text
+    press(notice, "I have looked: go on")
+    finish(qtbot, widget)
+    (result,) = state.session.results.values()
+    assert result.segmentation.parameters["accepted_findings"] == ["implausible-brain-mask"]
 
 
 def test_without_an_image_it_says_what_to_do(widget):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_medcnn.core.errors import Cancelled, InputMismatch
+from napari_medcnn.core.errors import Cancelled, ConsentNeeded, InputMismatch
 from napari_medcnn.core.events import Done, Event, JobControl, Message, Progress, run_to_end
 from napari_medcnn.core.geometry import AxisMap, Geometry
 from napari_medcnn.core.segmentation import Segmentation
@@ -218,6 +218,20 @@ def test_accepted_findings_are_on_record(phantom: Volume, spec: ModelSpec) -> No
     finding = Finding("missing-slices", Severity.BLOCKING, "slices are missing")
     found = run(replace(phantom, findings=(finding,)), spec, accept_findings=True)
     assert found.parameters["accepted_findings"] == ["missing-slices"]
+
+
+def test_a_brain_mask_that_is_no_brains_needs_the_users_yes(tmp_path: Path) -> None:
+    """An ellipsoid of some 530 mL: half a brain, or the wrong thing."""
+    axes = [np.linspace(-1.7, 1.7, n) for n in (40, 50, 40)]
+    radius = np.sqrt(sum(a**2 for a in np.meshgrid(*axes, indexing="ij")))
+    head = np.where(radius < 1, 100.0, 0.0).astype(np.float32)
+    grid = Geometry.from_spacing(head.shape, (4.0, 4.0, 4.0))
+    step = {"_target_": "napari_medcnn.inference.transforms.BrainMaskd", "keys": "@image_key"}
+    masking = read_bundle(make_bundle(tmp_path / "masking", roi=(32, 32, 32), extra_steps=(step,)))
+    with pytest.raises(ConsentNeeded, match="whole brains have 700 to 2200 mL"):
+        run(Volume(head, grid, modality="MR"), masking)
+    found = run(Volume(head, grid, modality="MR"), masking, accept_findings=True)
+    assert found.parameters["accepted_findings"] == ["implausible-brain-mask"]
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,10 @@ class InputMismatch(MedcnnError):
     """An image does not fit what a model expects."""
 
 
+class ConsentNeeded(InputMismatch):
+    """What was noticed forbids going on until the user has looked and said yes."""
+
+
 class Cancelled(MedcnnError):
     """The user cancelled a job."""
 

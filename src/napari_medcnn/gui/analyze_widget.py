@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from napari.viewer import Viewer
@@ -16,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_medcnn.app.result import Result
-from napari_medcnn.core.errors import MedcnnError
+from napari_medcnn.core.errors import ConsentNeeded, MedcnnError
 from napari_medcnn.core.events import Event, Failed, Fallback, Message
 from napari_medcnn.core.volume import Severity
 from napari_medcnn.gui.analysis_job import Analysis, analyse
@@ -81,21 +82,25 @@ class AnalyzeWidget(QWidget):
                 self._min_volume_mm3(),
                 self.plan.accepted,
             )
+        except MedcnnError as error:
+            self.board.post(Severity.BLOCKING, sentence(str(error)))
+            return
+        self._begin(analysis)
+
+    # ------------------------------------------------------------------------------------------
+
+    def _begin(self, analysis: Analysis) -> None:
+        try:
             title = f"Finding lesions in {analysis.volumes[0].name}"
             self.runner.start(title, partial(analyse, analysis))
         except JobRunning as refused:
             self.board.post(Severity.WARNING, sentence(str(refused)))
-            return
-        except MedcnnError as error:
-            self.board.post(Severity.BLOCKING, sentence(str(error)))
             return
         self._running, self._closed_image = analysis, ""
         self.board.clear_closable()
         self.log.clear()
         self.progress.begin()
         self._refresh()
-
-    # ------------------------------------------------------------------------------------------
 
     def _lay_out(self) -> None:
         content = QWidget()
@@ -215,13 +220,17 @@ class AnalyzeWidget(QWidget):
         self.board.post(Severity.INFO, text, [("Open lesions", self._open_lesions)])
 
     def _on_failed(self, failed: Failed) -> None:
-        self._running = None
+        analysis, self._running = self._running, None
         if self._closed_image:
             self.board.post(
                 Severity.INFO, f"{self._closed_image} was closed, so its analysis was stopped."
             )
         elif failed.cancelled:
             self.board.post(Severity.INFO, "Cancelled; nothing was changed.")
+        elif failed.kind == ConsentNeeded.__name__ and analysis is not None:
+            anyway = partial(self._begin, replace(analysis, accept_findings=True))
+            text = sentence(failed.text)
+            self.board.post(Severity.BLOCKING, text, [("I have looked: go on", anyway)])
         else:
             self.board.post_failure("The analysis failed", failed, [("Try again", self.start)])
 

@@ -65,6 +65,9 @@ class BrainMask:
         One sentence for people: why the scan counts as stripped, or which model found the brain.
     warnings : tuple of str
         What a careful reader would want to know: a volume that is no brain's, a cut field of view.
+    plausible : bool
+        Whether the volume is one of a brain. A mask that is far too large or only a part of one
+        must not be used unseen.
     """
 
     mask: MaskArray
@@ -72,6 +75,7 @@ class BrainMask:
     volume_ml: float
     note: str = ""
     warnings: tuple[str, ...] = ()
+    plausible: bool = True
 
 
 def brain_bundle() -> Path:
@@ -134,11 +138,12 @@ def _described(mask: MaskArray, geometry: Geometry, method: Method, note: str) -
         faces = " and ".join(cut)
         warnings.append(f"the field of view cuts the brain at its {faces} side")
     low, high = PLAUSIBLE_VOLUME_ML
-    if volume_ml > high or (volume_ml < low and not cut):
+    plausible = low <= volume_ml <= high
+    if not plausible:
         warnings.append(
             f"the brain mask has {volume_ml:.0f} mL; whole brains have {low:.0f} to {high:.0f} mL"
         )
-    return BrainMask(mask, method, volume_ml, note, tuple(warnings))
+    return BrainMask(mask, method, volume_ml, note, tuple(warnings), plausible)
 
 
 @dataclass(frozen=True, eq=False)

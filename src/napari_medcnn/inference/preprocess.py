@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_medcnn.core.errors import InputMismatch, MedcnnError, ModelError
+from napari_medcnn.core.errors import ConsentNeeded, InputMismatch, MedcnnError, ModelError
 from napari_medcnn.core.events import Event, JobControl, Message, Progress
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.volume import Volume
@@ -34,6 +34,9 @@ SMALL_COVER = 0.9
 
 CT_AIR_HU = -500.0
 """Values below it are those of air in CT; MR has no values of that size below zero."""
+
+IMPLAUSIBLE_BRAIN = "implausible-brain-mask"
+"""Code of the finding that the brain mask is no brain's."""
 
 _ANNOUNCEMENTS = {
     "BrainMaskd": "looking for the brain",
@@ -55,15 +58,22 @@ class Prepared:
     to_source : callable
         ``to_source(values, nearest)`` takes ``(class, x, y, z)`` on the network's grid to
         ``(class, z, y, x)`` float32 on the volume's own, interpolated or by the nearest voxel.
+    accepted : tuple of str
+        Codes of what was found on the way and accepted by the user.
     """
 
     tensor: torch.Tensor
     grid: Geometry
     to_source: Callable[[torch.Tensor, bool], npt.NDArray[np.float32]]
+    accepted: tuple[str, ...] = ()
 
 
 def prepare(
-    volumes: Sequence[Volume], spec: ModelSpec, control: JobControl
+    volumes: Sequence[Volume],
+    spec: ModelSpec,
+    control: JobControl,
+    *,
+    accept_findings: bool = False,
 ) -> Generator[Event, None, Prepared]:
     """Run a model's preprocessing; a generator of events that returns the `Prepared` image.
 
@@ -71,14 +81,20 @@ def prepare(
     ----------
     volumes : sequence of Volume
         One a channel, in the model's order; results are for the grid of the first.
+    accept_findings : bool
+        The user's yes to a brain mask that is no brain's.
 
     Raises
     ------
     InputMismatch
         When the images do not lie in the same place, or a step cannot work on them.
+    ConsentNeeded
+        When the brain mask is implausible and nobody said yes.
     Cancelled
         When the job was cancelled.
     """
+    from napari_medcnn.inference.transforms import BRAIN_MASK_FACTS
+
     total = len(spec.preprocessing) + 1
     yield Progress(STAGE, 0, total)
     array, notes = stack_channels(volumes)
@@ -88,7 +104,8 @@ def prepare(
     del array
     case: dict[Any, Any] = {spec.image_key: image}
     del image
-    transforms = []
+    transforms: list[Any] = []
+    accepted: tuple[str, ...] = ()
     for number, step in enumerate(spec.preprocessing, start=1):
         yield Progress(STAGE, number, total)
         control.checkpoint()
@@ -99,10 +116,13 @@ def prepare(
         transforms.append(transform)
         case = _applied(transform, step, case)
         if step.target == "BrainMaskd":
-            yield from _brain_messages(case[spec.image_key].meta)
+            facts = case[spec.image_key].meta.get(BRAIN_MASK_FACTS, {})
+            yield from _brain_messages(facts)
+            accepted += _implausible_brain(facts, volumes[0], accept_findings)
     control.checkpoint()
     yield Progress(STAGE, total, total)
-    return _prepared(case[spec.image_key], transforms, spec.image_key, volumes[0])
+    prepared = _prepared(case[spec.image_key], transforms, spec.image_key, volumes[0])
+    return replace(prepared, accepted=accepted)
 
 
 def stack_channels(
@@ -221,14 +241,24 @@ def _applied(transform: Any, step: Step, case: dict[Any, Any]) -> dict[Any, Any]
         ) from error
 
 
-def _brain_messages(meta: dict[str, Any]) -> Generator[Event, None, None]:
-    from napari_medcnn.inference.transforms import BRAIN_MASK_FACTS
-
-    facts = meta.get(BRAIN_MASK_FACTS, {})
+def _brain_messages(facts: dict[str, Any]) -> Generator[Event, None, None]:
     if facts.get("note"):
         yield Message(f"brain, {facts['volume_ml']:.0f} mL: {facts['note']}")
     for warning in facts.get("warnings", ()):
         yield Message(warning, "warning")
+
+
+def _implausible_brain(facts: dict[str, Any], volume: Volume, accepted: bool) -> tuple[str, ...]:
+    """The code of an implausible mask that the user accepts; refused without a yes."""
+    if facts.get("plausible", True):
+        return ()
+    if not accepted:
+        raise ConsentNeeded(
+            "the brain was probably not found right: " + "; ".join(facts["warnings"]),
+            source=volume.name,
+            hint="look at the image, then accept its findings to go on",
+        )
+    return (IMPLAUSIBLE_BRAIN,)
 
 
 def _prepared(image: Any, transforms: list[Any], key: str, volume: Volume) -> Prepared:

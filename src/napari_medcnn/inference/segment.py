@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medcnn.core.errors import InputMismatch
+from napari_medcnn.core.errors import ConsentNeeded
 from napari_medcnn.core.events import Done, Event, Job, JobControl, Message, Progress
 from napari_medcnn.core.geometry import Index
 from napari_medcnn.core.segmentation import Segmentation
@@ -54,7 +54,8 @@ def segment(
     keep_probability : bool
         Whether the result carries its probability map.
     accept_findings : bool
-        Run although the reader found something that forbids measuring without the user's yes.
+        Run although the reader found something that forbids measuring without the user's yes, or
+        the brain mask is implausible.
     threads : int, optional
         Of torch on the CPU, for this job only; None leaves torch's choice, i.e. all cores.
 
@@ -68,6 +69,8 @@ def segment(
     ------
     InputMismatch
         When the image does not fit the model.
+    ConsentNeeded
+        When something was found that needs the user's yes.
     ModelError
         When the model cannot be loaded.
     Cancelled
@@ -83,7 +86,7 @@ def segment(
     plan = resolve(spec, facts_of(volumes), device)
     for warning in plan.warnings:
         yield Message(warning, "warning")
-    run = _Run(volumes, spec, plan, control, threshold)
+    run = _Run(volumes, spec, plan, control, threshold, accept_findings)
     try:
         with torch_threads(threads):
             array, probability = yield from run.events()
@@ -101,7 +104,7 @@ def segment(
             volume_id=volumes[0].id,
             probability=probability if keep_probability else None,
             model=spec.reference(run.weights_sha256),
-            parameters=run.parameters(accept_findings, threads),
+            parameters=run.parameters(threads),
         )
     )
 
@@ -110,7 +113,7 @@ def _check_findings(volumes: Sequence[Volume], accepted: bool) -> None:
     for volume in volumes:
         findings = volume.blocking_findings
         if findings and not accepted:
-            raise InputMismatch(
+            raise ConsentNeeded(
                 f"this image must not be measured unseen: {findings[0].text}",
                 source=volume.name,
                 hint="look at the image, then accept its findings to go on",
@@ -126,6 +129,8 @@ class _Run:
     plan: InferencePlan
     control: JobControl
     threshold: float | None
+    accept_findings: bool
+    accepted_on_the_way: tuple[str, ...] = ()
     weights_sha256: str = ""
     network_shape: Index = (0, 0, 0)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -143,7 +148,10 @@ class _Run:
         yield Progress(READING, 1, 1)
         clock = self._note(READING, clock)
 
-        prepared = yield from preprocess.prepare(self.volumes, self.spec, self.control)
+        prepared = yield from preprocess.prepare(
+            self.volumes, self.spec, self.control, accept_findings=self.accept_findings
+        )
+        self.accepted_on_the_way = prepared.accepted
         self.network_shape = prepared.grid.shape
         clock = self._note(preprocess.STAGE, clock)
 
@@ -170,7 +178,7 @@ class _Run:
         self.seconds[stage] = round(now - since, 3)
         return now
 
-    def parameters(self, accepted: bool, threads: int | None) -> dict[str, Any]:
+    def parameters(self, threads: int | None) -> dict[str, Any]:
         """What the model was run with, JSON-able."""
         plan, spec = self.plan, self.spec
         thresholded = spec.postprocessing.discretise == "threshold"
@@ -189,10 +197,8 @@ class _Run:
             "windows": count_windows(self.network_shape, spec.roi_size, spec.overlap),
             "predicted_peak_memory_bytes": round(plan.peak_memory_bytes),
             "accepted_findings": [
-                finding.code
-                for volume in self.volumes
-                for finding in volume.blocking_findings
-                if accepted
+                *(f.code for v in self.volumes for f in v.blocking_findings),
+                *self.accepted_on_the_way,
             ],
             "seconds": dict(self.seconds),
         }

@@ -54,7 +54,8 @@ class BrainMaskd(CancellableTransform):
     Notes
     -----
     How the mask came about is written to the image's ``meta["brain_mask"]``: ``method``,
-    ``volume_ml``, ``note`` and ``warnings``. Whoever runs the bundle shows it to the user.
+    ``volume_ml``, ``note``, ``warnings`` and ``plausible``. Whoever runs the bundle shows it to the
+    user.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class BrainMaskd(CancellableTransform):
             "volume_ml": found.volume_ml,
             "note": found.note,
             "warnings": list(found.warnings),
+            "plausible": found.plausible,
         }
         for key in self.key_iterator(case):
             image = _image(case, key)
