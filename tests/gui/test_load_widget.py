@@ -178,6 +178,21 @@ def test_a_segmentation_becomes_a_result_of_the_image_that_it_fits(
     assert [le.label_name for le in result.table.lesions] == ["lesion", "core"]
 
 
+def test_of_several_images_on_one_grid_the_selected_one_gets_a_segmentation_and_it_is_said(
+    qtbot, widget, state, files, flair
+):
+    write_segmentation(two_lesions(flair), flair, files / "lesions.seg.nrrd")
+    first, second = (replace(flair, id=name, name=name) for name in ("T1", "T2"))
+    state.add_volumes([first, second])
+    state.viewer.layers.selection.active = state.image_layer("T1")
+    widget.open_paths([files / "lesions.seg.nrrd"])
+    finish(qtbot, widget)
+    (result,) = state.session.results.values()
+    assert result.volume_id == "T1"
+    (text,) = widget.board.texts
+    assert "was put on T1; it also fits T2" in text
+
+
 def reviewed_session(flair: Volume) -> Session:
     session = Session()
     session.add_volume(flair)

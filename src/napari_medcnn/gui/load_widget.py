@@ -72,7 +72,9 @@ class LoadWidget(QWidget):
             return
         known = tuple(self.state.session.volumes.values())
         name = paths[0].name if len(paths) == 1 else f"{len(paths)} files"
-        self._start(f"Reading {name}", partial(read_paths, paths, known), self._take_opened)
+        selected = self.state.volume_of(self.state.viewer.layers.selection.active)
+        job = partial(read_paths, paths, known, selected=selected)
+        self._start(f"Reading {name}", job, self._take_opened)
 
     def open_session(self, path: Path) -> None:
         """Open a session file in a worker, beside what is open."""

@@ -29,7 +29,13 @@ def is_session(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIX)
 
 
-def read_paths(paths: Sequence[Path], known: Iterable[Volume], control: JobControl) -> Job:
+def read_paths(
+    paths: Sequence[Path],
+    known: Iterable[Volume],
+    control: JobControl,
+    *,
+    selected: Volume | None = None,
+) -> Job:
     """Read files and folders one after the other; ends in ``Done(Opened)``.
 
     Parameters
@@ -42,6 +48,9 @@ def read_paths(paths: Sequence[Path], known: Iterable[Volume], control: JobContr
         Images that are open already.
     control : JobControl
         Cancels between two files.
+    selected : Volume, optional
+        The open image that the user looks at: of several that a label map fits, it gets it, unless
+        the file names another or one was read with it.
 
     Raises
     ------
@@ -51,6 +60,7 @@ def read_paths(paths: Sequence[Path], known: Iterable[Volume], control: JobContr
     volumes: list[Volume] = []
     results: list[Result] = []
     refused: list[MedcnnError] = []
+    notes: list[str] = []
     known = list(known)
     works = _works(paths)
     for number, work in enumerate(works):
@@ -58,7 +68,10 @@ def read_paths(paths: Sequence[Path], known: Iterable[Volume], control: JobContr
         yield Progress("reading", number, len(works))
         try:
             if _holds_segments(work[0]):
-                results += _read_segmentations(work[0], [*known, *volumes])
+                fitting = _in_question(known, volumes, selected)
+                found, note = _read_segmentations(work[0], fitting)
+                results += found
+                notes += note
             else:
                 volumes += _read_images(work)
         except MedcnnError as error:
@@ -68,6 +81,8 @@ def read_paths(paths: Sequence[Path], known: Iterable[Volume], control: JobContr
         raise refused[0]
     for refusal in refused:
         yield Message(str(refusal), "warning")
+    for text in notes:
+        yield Message(text, "warning")
     for result in results:
         for note in result.segmentation.parameters.get("notes", ()):
             yield Message(f"{result.name}: {note}", "warning")
@@ -104,25 +119,48 @@ def _read_images(work: tuple[Path, ...]) -> list[Volume]:
     return read_dicom(work, Path(os.path.commonpath([path.parent for path in work])))
 
 
-def _read_segmentations(path: Path, volumes: Sequence[Volume]) -> list[Result]:
+def _in_question(
+    known: Sequence[Volume], volumes: Sequence[Volume], selected: Volume | None
+) -> list[Volume]:
+    """Images that a label map may be of, the likeliest first."""
+    chosen = [v for v in known if selected is not None and v.id == selected.id]
+    return [*reversed(volumes), *chosen, *(v for v in reversed(known) if v not in chosen)]
+
+
+def _read_segmentations(path: Path, volumes: Sequence[Volume]) -> tuple[list[Result], list[str]]:
+    """A file's label maps on the first image that fits, and what to say about that choice."""
     from napari_medcnn.io.dicom_objects.read import referenced_series
     from napari_medcnn.io.read import read_segmentations
 
     series = referenced_series(path)
     # Images of one examination often share a grid: the one that the file names comes first.
-    named = [v for v in reversed(volumes) if v.source.series.partition("#")[0] in series]
-    for volume in [*named, *(v for v in reversed(volumes) if v not in named)]:
+    named = [v for v in volumes if v.source.series.partition("#")[0] in series]
+    for volume in [*named, *(v for v in volumes if v not in named)]:
         try:
             found = read_segmentations(path, volume)
         except GeometryError:
             continue  # it may fit another image
         names = [path.name, *(f"{path.name} {number}" for number in range(2, len(found) + 1))]
-        return [
+        results = [
             new_result(segmentation, volume, 0.0, name=name)
             for segmentation, name in zip(found, names, strict=True)
         ]
+        return results, [] if volume in named else _choice(path, volume, volumes)
     raise ReadError(
         "is a segmentation, and fits none of the open images",
         source=path,
         hint="open the image that it belongs to first",
     )
+
+
+def _choice(path: Path, volume: Volume, volumes: Sequence[Volume]) -> list[str]:
+    """Which of several images on one grid got the label map, and how to choose another."""
+    others = [v.name for v in volumes if v is not volume and v.geometry.is_close(volume.geometry)]
+    if not others:
+        return []
+    text = (
+        f"{path.name} does not tell its image and was put on {volume.name}; it also fits "
+        f"{', '.join(others)}. To choose, remove it, select the image in the layer list and open "
+        "the file again"
+    )
+    return [text]
