@@ -34,8 +34,6 @@ FILTER_MS = 200
 FEW_SERIES = 40
 """So many series are shown unfolded at once."""
 
-_TOLD_PROBLEMS = 3
-
 
 class StudyPanel(QWidget):
     """The tab *Folder* of the study browser; see the module's docstring."""
@@ -234,14 +232,13 @@ class StudyPanel(QWidget):
 
     def _on_indexed(self, report: IndexReport) -> None:
         reader = self._reader or IndexReader.open(index_path(self.folder or Path()))
-        problems = [] if reader is None else reader.problems(_TOLD_PROBLEMS + 1)
+        problems = [] if reader is None else reader.problems(1)
         if problems and reader is not None:
-            names = ", ".join(path.name for path, _ in problems[:_TOLD_PROBLEMS])
-            more = " …" if len(problems) > _TOLD_PROBLEMS else ""
-            count = counted(reader.summary().problems, "file")
-            self.form.board.post(
-                Severity.WARNING, f"{count} could not be read and were left out: {names}{more}"
-            )
+            path, reason = problems[0]
+            count = reader.summary().problems
+            which = path.name if count == 1 else f"{path.name}, for one"
+            text = f"{counted(count, 'file')} could not be read, so left out: {which} {reason}."
+            self.form.board.post(Severity.WARNING, text)
 
     def _on_indexing_failed(self, failed: Failed) -> None:
         if self._next_folder is None:

@@ -81,7 +81,15 @@ def test_patients_are_told_apart_without_being_named(tmp_path: Path) -> None:
 
 def test_what_belongs_to_no_series_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="no series"):
-        read_dicom_header(write_slice(tmp_path / "a.dcm", series=""), SECRET)
+        read_dicom_header(write_slice(tmp_path / "a.dcm", series="", Rows=0), SECRET)
+
+
+def test_images_that_lost_their_uids_belong_together_by_folder(tmp_path: Path) -> None:
+    nobody = Patient("", "")
+    lost = write_slice(tmp_path / "a.dcm", nobody, series="", study="", number=3)
+    one, other = (read_dicom_header(lost, SECRET, place) for place in ("ct/1", "ct/2"))
+    assert (one.series_uid, one.study_uid, one.rows) == ("ct/1#3", "ct/1", 16)
+    assert one.patient_key != other.patient_key
 
 
 @pytest.mark.parametrize(

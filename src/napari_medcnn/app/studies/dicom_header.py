@@ -46,15 +46,18 @@ _INFLATED_HEADER_BYTES = 4 * 1024**2
 _Texts = Mapping[str, str]
 
 
-def read_dicom_header(path: Path, secret: bytes) -> ImageHeader:
+def read_dicom_header(path: Path, secret: bytes, place: str = "") -> ImageHeader:
     """What the index keeps of a DICOM file.
+
+    Images that lost their UIDs, as some anonymizers leave them, belong together by `place`, the
+    folder that they lie in.
 
     Raises
     ------
     ReadError
-        When it belongs to no series.
+        When it belongs to no series and is no image.
     """
-    return _image_header(_texts(path), path, secret)
+    return _image_header(_texts(path), path, secret, place)
 
 
 def read_identity(path: Path) -> Identity:
@@ -71,11 +74,13 @@ def _identity(texts: _Texts) -> Identity:
     )
 
 
-def _image_header(texts: _Texts, path: Path, secret: bytes) -> ImageHeader:
-    series_uid = texts.get("SeriesInstanceUID", "")
-    if not series_uid:
+def _image_header(texts: _Texts, path: Path, secret: bytes, place: str) -> ImageHeader:
+    series_uid, number = texts.get("SeriesInstanceUID", ""), texts.get("SeriesNumber", "")
+    rows = _integer(texts.get("Rows", "")) or 0
+    if not series_uid and not rows:
         raise ReadError("belongs to no series")
-    study_uid, date = texts.get("StudyInstanceUID", ""), _date(texts.get("StudyDate", ""))
+    series_uid = series_uid or f"{place}#{number}"
+    study_uid, date = texts.get("StudyInstanceUID", "") or place, _date(texts.get("StudyDate", ""))
     frames = max(_integer(texts.get("NumberOfFrames", "")) or 1, 1)
     spacing = _pair(texts.get("PixelSpacing", "")) or _pair(texts.get("ImagerPixelSpacing", ""))
     step = _positive(texts.get("SliceThickness", ""))
@@ -93,12 +98,12 @@ def _image_header(texts: _Texts, path: Path, secret: bytes) -> ImageHeader:
         age=age_in_years(texts.get("PatientAge", ""), identity.birth_date, date),
         study_date=date,
         study_description=texts.get("StudyDescription", ""),
-        series_number=_integer(texts.get("SeriesNumber", "")),
+        series_number=_integer(number),
         series_description=texts.get("SeriesDescription", ""),
         modality=texts.get("Modality", ""),
         body_part=texts.get("BodyPartExamined", ""),
         instance_number=_integer(texts.get("InstanceNumber", "")),
-        rows=_integer(texts.get("Rows", "")) or 0,
+        rows=rows,
         columns=_integer(texts.get("Columns", "")) or 0,
         frames=frames,
         spacing=spacing,
@@ -114,7 +119,8 @@ def _texts(path: Path) -> dict[str, str]:
     with path.open("rb") as stream:
         texts = _walked(stream) if stream.read(_PREAMBLE)[128:] == b"DICM" else {}
     # A file may be written otherwise than it says, and very old ones have no preamble.
-    return texts if texts.get("SeriesInstanceUID") else _the_long_way(path)
+    understood = texts.get("SeriesInstanceUID") or texts.get("Rows")
+    return texts if understood else _the_long_way(path)
 
 
 def _walked(stream: BinaryIO) -> dict[str, str]:

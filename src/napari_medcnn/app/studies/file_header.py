@@ -42,7 +42,7 @@ def read_file_header(path: Path, relative: Path, secret: bytes) -> ImageHeader:
     if kind is Format.DICOM:
         if path.name.upper() == "DICOMDIR":
             raise NoImage("a directory record")
-        return read_dicom_header(path, secret)
+        return read_dicom_header(path, secret, relative.parent.as_posix())
     if kind is Format.NIFTI:
         return _volume(relative, kind, *_nifti_grid(path))
     if kind is Format.NRRD:

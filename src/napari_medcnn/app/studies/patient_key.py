@@ -30,11 +30,6 @@ class Identity:
     birth_date: str = ""
 
     @property
-    def is_empty(self) -> bool:
-        """Whether the files say nothing about who it is."""
-        return not (self.patient_id or self.name or self.birth_date)
-
-    @property
     def label(self) -> str:
         """For people: the name with DICOM's carets as commas and blanks, and the ID."""
         family, _, rest = self.name.split("=", maxsplit=1)[0].partition("^")
@@ -52,7 +47,7 @@ def patient_key(identity: Identity, study_uid: str, secret: bytes) -> str:
     """
     if identity.patient_id:
         parts = ("id", identity.patient_id, identity.issuer)
-    elif not identity.is_empty:
+    elif identity.name:  # a birth date alone is shared by many
         parts = ("name", identity.name, identity.birth_date)
     else:
         parts = ("study", study_uid, "")
