@@ -7,11 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.volume import Volume
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+# A busy machine is slow to draw examples and to run them; neither is what the tests are about.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
