@@ -264,3 +264,15 @@ def test_two_dimensional_qform_without_a_third_size(tmp_path: Path) -> None:
     (volume,) = read(tmp_path / "a.nii")
     assert volume.geometry.spacing == pytest.approx((1.0, 0.7, 0.5), abs=1e-6)
     assert not volume.findings
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.nii.gz", b"hello"), ("b.nii", b"hello"), ("c.nii", b"")]
+)
+def test_a_file_that_cannot_be_read_is_named_once(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ReadError, match="cannot be read as NIfTI: .+ ") as caught:
+        read(tmp_path / name)
+    assert str(caught.value).count(name) == 1

@@ -81,7 +81,7 @@ def read_nifti(path: Path) -> FileImage:
     except (OSError, EOFError, ValueError, zlib.error, ImageFileError,
             HeaderDataError, OverflowError) as error:  # fmt: skip
         raise ReadError(
-            f"cannot be read as NIfTI: {error}",
+            f"cannot be read as NIfTI: {_without_path(error, path)}",
             source=path,
             hint="the file may be truncated or of another format",
         ) from error
@@ -98,6 +98,14 @@ def read_nifti(path: Path) -> FileImage:
         },
         findings=(*placement.findings, *colour_findings, *non_finite_findings(array)),
     )
+
+
+def _without_path(error: Exception, path: Path) -> str:
+    """What a library says of a file, which the user reads beside the file's name anyway."""
+    text = getattr(error, "strerror", None) or str(error)
+    for name in (f'"{path}"', f"'{path}'", str(path)):
+        text = text.replace(name, "")
+    return " ".join(text.replace("File  is", "it is").split()).removesuffix(" of").rstrip(" :")
 
 
 def write_nifti(
