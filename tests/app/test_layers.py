@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from napari.layers import Image, Labels, Layer, Points
+from napari.layers import Image, Labels, Layer
 
 from napari_medcnn.app.adoption import adopt_layer, volume_of_layer
 from napari_medcnn.app.contrast import display_range
 from napari_medcnn.app.layers import (
     OBLIQUE_NOTE,
-    lesion_layers,
     segmentation_layer,
     volume_layers,
 )
@@ -105,20 +104,6 @@ def test_painting_on_the_layer_changes_the_result(
     np.testing.assert_allclose(layer.get_color(2), (0.1, 0.4, 1.0, 1.0), atol=1e-6)
     assert layer.get_color(7)[3] == 1.0, "a value without a name is visible too"
     assert list(layer.features["name"]) == ["lesion", "core"]
-
-
-def test_lesions_are_points_inside_the_lesions(result: Result, small_volume: Volume) -> None:
-    layer = only(lesion_layers(result.table, small_volume))
-    assert isinstance(layer, Points)
-    for point, lesion in zip(layer.data, result.table.lesions, strict=True):
-        assert result.table.id_map[tuple(point.astype(int))] == lesion.id
-    assert list(layer.features["lesion_id"]) == [1, 2]
-    assert layer.features["volume_mm3"][0] == pytest.approx(48.0)
-
-
-def test_no_lesions_make_an_empty_layer(result: Result, small_volume: Volume) -> None:
-    empty = replace(result.table, lesions=())
-    assert len(only(lesion_layers(empty, small_volume)).data) == 0
 
 
 def test_ct_opens_in_the_soft_tissue_window_and_mr_by_its_values(small_volume: Volume) -> None:

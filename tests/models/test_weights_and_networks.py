@@ -11,7 +11,7 @@ import torch
 
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.models.bundle import read_bundle
-from napari_medcnn.models.networks import build_network, forget_network, load_network
+from napari_medcnn.models.networks import build_network, load_network
 from napari_medcnn.models.weights import load_state, sha256
 from tests.bundle_factory import make_bundle
 
@@ -79,9 +79,6 @@ def test_the_last_network_is_kept_and_a_changed_file_is_noticed(tmp_path: Path) 
     assert load_network(spec) is first
     make_bundle(tmp_path / "tiny", thresholds=(0.7,))
     assert load_network(spec) is not first
-    again = load_network(spec)
-    forget_network()
-    assert load_network(spec) is not again
 
 
 def test_weights_of_another_network_are_refused_with_the_first_differences(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Volumes, segmentations and lesions as napari's layer-data tuples, without importing napari.
+"""Volumes and segmentations as napari's layer-data tuples, without importing napari.
 
 A layer is placed by ``scale`` and ``translate`` in mm only, because napari cannot slice a rotated
 layer in 2D: volumes that share their direction overlap exactly, an oblique one is shown along its
@@ -22,7 +22,6 @@ import numpy.typing as npt
 
 from napari_medcnn.app.contrast import display_range
 from napari_medcnn.app.result import Result
-from napari_medcnn.core.lesion import Lesion, LesionTable
 from napari_medcnn.core.segmentation import Label, Segmentation
 from napari_medcnn.core.volume import Volume
 
@@ -35,8 +34,6 @@ LABEL_OPACITY = 0.5
 UNNAMED_COLOUR = (0.6, 0.6, 0.6, 1.0)
 """Of values that are painted but no label of the model."""
 
-POINT_SIZE_MM = 3.0
-
 OBLIQUE_NOTE = (
     "Shown along the image's own axes, which are oblique to the patient's; coordinates and "
     "measurements are in patient space."
@@ -48,7 +45,6 @@ class LayerKind(StrEnum):
 
     IMAGE = "image"
     SEGMENTATION = "segmentation"
-    LESIONS = "lesions"
 
 
 @dataclass(frozen=True)
@@ -133,25 +129,6 @@ def segmentation_layer(segmentation: Segmentation | Result, volume: Volume) -> L
     return _shown(volume, segmentation.array), kwargs, "labels"
 
 
-def lesion_layers(table: LesionTable, volume: Volume) -> list[LayerData]:
-    """One points layer with every lesion's anchor, numbered, its figures as features."""
-    lesions = table.lesions
-    first = 1 if volume.is_2d else 0
-    kwargs = placement(volume).as_kwargs()
-    kwargs |= {
-        "name": f"{volume.name}: lesions",
-        "ndim": 3 - first,
-        "size": POINT_SIZE_MM / float(np.mean(kwargs["scale"])),
-        "face_color": "transparent",
-        "border_color": "yellow",
-        "features": _features(lesions),
-        "text": {"string": "{lesion_id}", "color": "yellow", "anchor": "upper_left"},
-        "metadata": _metadata(volume, LayerKind.LESIONS),
-    }
-    anchors = np.array([lesion.anchor_index for lesion in lesions], dtype=float).reshape(-1, 3)
-    return [(anchors[:, first:], kwargs, "points")]
-
-
 def label_colours(labels: tuple[Label, ...]) -> dict[int | None, tuple[float, ...]]:
     """RGBA of every label value, as napari makes a direct colour map of; None is any other."""
     colours: dict[int | None, tuple[float, ...]] = {None: UNNAMED_COLOUR, 0: (0.0,) * 4}
@@ -175,17 +152,3 @@ def _shown(volume: Volume, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A view of the array with the axes that are shown."""
     flat = array[..., 0, :, :] if volume.is_2d else array
     return flat.view(np.uint8) if flat.dtype == bool else flat
-
-
-def _features(lesions: tuple[Lesion, ...]) -> dict[str, list[Any]]:
-    return {
-        "lesion_id": [lesion.id for lesion in lesions],
-        "label": [lesion.label_name for lesion in lesions],
-        "volume_mm3": [_number(lesion.volume_mm3.value) for lesion in lesions],
-        "long_axis_mm": [_number(lesion.long_axis_mm.value) for lesion in lesions],
-        "verdict": [lesion.review.verdict.value for lesion in lesions],
-    }
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value

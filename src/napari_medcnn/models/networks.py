@@ -66,13 +66,6 @@ def build_network(spec: ModelSpec) -> torch.nn.Module:
     return network
 
 
-def forget_network() -> None:
-    """Free the network that is kept for the next run."""
-    global _last
-    with _lock:
-        _last = None
-
-
 def _loaded(spec: ModelSpec) -> torch.nn.Module:
     network = build_network(spec)
     state = load_state(spec.weights)
