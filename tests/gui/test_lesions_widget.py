@@ -11,12 +11,14 @@ import SimpleITK as sitk
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
 
-from napari_medcnn.core.lesion import LesionTable, Origin, Verdict, missing
+from napari_medcnn.app.result import new_result
+from napari_medcnn.core.lesion import LesionTable, Measurement, Origin, Verdict, missing
 from napari_medcnn.gui.lesion_focus import LAYER_NAME
 from napari_medcnn.gui.lesion_table_model import LESION_ROLE
 from napari_medcnn.gui.lesion_table_view import LesionTableView
 from napari_medcnn.gui.lesions_widget import LesionsWidget
 from napari_medcnn.report.notice import RESEARCH_USE_NOTICE
+from tests.gui.conftest import two_lesions
 
 
 @pytest.fixture
@@ -55,6 +57,37 @@ def test_without_a_result_it_says_what_to_do(state):
     assert "run a model" in widget.empty.text()
     assert not widget.view.isVisibleTo(widget)
     assert not widget.exporting.isEnabled()
+
+
+def test_without_a_result_nothing_is_offered_that_needs_one(state, flair):
+    widget = LesionsWidget(state.viewer)
+    for part in (widget.correct, widget.exporting):
+        assert not part.isVisibleTo(widget)
+    state.add_volumes([flair])
+    state.add_result(new_result(two_lesions(flair), flair, 0.0))
+    for part in (widget.correct, widget.exporting):
+        assert part.isVisibleTo(widget)
+
+
+def test_doubtful_lesions_can_be_hidden_but_still_count(widget, state, result):
+    first, second = result.table.lesions
+    doubtful = replace(second, mean_probability=Measurement(0.55))
+    view, before = widget.view, widget.summary.text()
+    view.show_table(replace(result.table, lesions=(first, doubtful)))
+    view.least_probability.setValue(0.7)
+    assert shown_ids(view) == [first.id]
+    assert view.hidden.text() == "1 hidden by the filter; they count in the totals and in exports."
+    assert widget.summary.text() == before
+    view.least_probability.setValue(0.0)
+    assert len(shown_ids(view)) == 2 and not view.hidden.isVisibleTo(view)
+
+
+def test_in_a_narrow_dock_volume_probability_and_label_are_seen(widget, result):
+    header = widget.view.table.horizontalHeader()
+    seen = 300 - 2 * 9  # the dock's margins
+    for key in ("id", "volume", "probability", "label"):
+        section = widget.view.model.column_index(key)
+        assert header.sectionPosition(section) + header.sectionSize(section) <= seen
 
 
 def test_the_table_shows_figures_with_their_errors(widget, result):

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from napari_medcnn.core import events
-from napari_medcnn.core.lesion import Lesion, LesionTable, Measurement
+from napari_medcnn.core.lesion import DOUBTFUL_PROBABILITY, Lesion, LesionTable, Measurement
 from napari_medcnn.core.volume import Finding, Severity
 from napari_medcnn.report.notice import RESEARCH_USE_NOTICE
 
@@ -99,7 +99,11 @@ def lesion_table(table: LesionTable, title: str) -> Table:
     if remarked:
         view.add_column("label" if several else "")
     for lesion in sorted(table.lesions, key=lambda lesion: -(lesion.volume_mm3.value or 0)):
-        view.add_row(*_cells(lesion), *([_remarks(lesion, several)] if remarked else []))
+        remarks = [_remarks(lesion, several)] if remarked else []
+        view.add_row(*_cells(lesion), *remarks, style="dim" if lesion.is_doubtful else None)
+    if any(lesion.is_doubtful for lesion in table.lesions):
+        view.caption = f"? doubtful: mean probability under {DOUBTFUL_PROBABILITY:g}"
+        view.caption_justify = "left"
     return view
 
 
@@ -116,7 +120,7 @@ def _cells(lesion: Lesion) -> list[str]:
         with_error(lesion.volume_ml, 1 if (lesion.volume_ml.value or 0) >= 10 else 3),
         f"{plain(long, 1)} × {plain(short, 1)}{_error(long, 1)}",
         with_error(lesion.max_diameter_3d_mm, 1),
-        plain(lesion.mean_probability, 2),
+        plain(lesion.mean_probability, 2) + ("?" if lesion.is_doubtful else ""),
         "–" if point is None else " ".join(f"{mm:.0f}" for mm in point),
     ]
 

@@ -13,6 +13,9 @@ from napari_medcnn.core.geometry import Index
 
 Point = tuple[float, float, float]
 
+DOUBTFUL_PROBABILITY = 0.7
+"""A lesion whose mean probability is lower is a candidate that someone should look at."""
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -142,6 +145,12 @@ class Lesion:
     touches_border: bool
     origin: Origin = Origin.PREDICTED
     review: Review = Review()
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the model's mean probability is known and below `DOUBTFUL_PROBABILITY`."""
+        probability = self.mean_probability.value
+        return probability is not None and probability < DOUBTFUL_PROBABILITY
 
     @property
     def volume_ml(self) -> Measurement:

@@ -124,6 +124,15 @@ COLUMNS: tuple[Column, ...] = (
         "Volume",
         lambda lesion: lesion.volume_ml,
     ),
+    _measured(
+        "probability",
+        "Prob.",
+        "Mean probability that the model gave",
+        "Mean probability",
+        lambda lesion: lesion.mean_probability,
+        value_text,
+    ),
+    _words("label", "Label", "What it is called", lambda lesion: lesion.label_name),
     Column(
         "axes",
         "Axes mm",
@@ -139,21 +148,12 @@ COLUMNS: tuple[Column, ...] = (
         "Maximum 3D diameter",
         lambda lesion: lesion.max_diameter_3d_mm,
     ),
-    _words("label", "Label", "What it is called", lambda lesion: lesion.label_name),
     _measured(
         "mean",
         "Mean",
         "Mean intensity of the image in the lesion",
         "Mean intensity",
         lambda lesion: lesion.mean,
-        value_text,
-    ),
-    _measured(
-        "probability",
-        "Prob.",
-        "Mean probability that the model gave",
-        "Mean probability",
-        lambda lesion: lesion.mean_probability,
         value_text,
     ),
     Column(

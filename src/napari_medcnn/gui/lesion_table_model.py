@@ -133,12 +133,19 @@ class LesionFilter(QSortFilterProxyModel):
         self.setSortRole(SORT_ROLE)
         self._words: tuple[str, ...] = ()
         self._verdict: Verdict | None = None
+        self._least_probability = 0.0
 
-    def show_matching(self, text: str, verdict: Verdict | None) -> None:
-        """Show lesions with every word of `text` in number, label, origin or note."""
+    def show_matching(
+        self, text: str, verdict: Verdict | None, least_probability: float = 0.0
+    ) -> None:
+        """Show lesions with every word of `text` in number, label, origin or note.
+
+        Those of a lower mean probability are hidden; one without a probability is shown.
+        """
         self.beginResetModel()
         self._words = tuple(text.casefold().split())
         self._verdict = verdict
+        self._least_probability = least_probability
         self.endResetModel()
 
     def filterAcceptsRow(self, row: int, parent: QModelIndex) -> bool:  # noqa: N802, D102 - Qt's name
@@ -146,6 +153,9 @@ class LesionFilter(QSortFilterProxyModel):
         assert isinstance(model, LesionTableModel)
         lesion = model.lesions[row]
         if self._verdict is not None and lesion.review.verdict is not self._verdict:
+            return False
+        probability = lesion.mean_probability.value
+        if probability is not None and probability < self._least_probability:
             return False
         return all(_has_word(lesion, word) for word in self._words)
 

@@ -10,6 +10,7 @@ from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
+    QDoubleSpinBox,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
@@ -20,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_medcnn.core.lesion import Lesion, LesionTable, Verdict
 from napari_medcnn.gui.lesion_table_model import LESION_ROLE, LesionFilter, LesionTableModel
+from napari_medcnn.gui.notices import WrappedLabel
 
 KEYS = {
     Qt.Key.Key_A: Verdict.ACCEPTED,
@@ -71,6 +73,8 @@ class LesionTableView(QWidget):
         self.table.setModel(self.filter)
         self.words = QLineEdit()
         self.verdict = QComboBox()
+        self.least_probability = QDoubleSpinBox()
+        self.hidden = WrappedLabel(parent=self)
         self._set_up_table()
         self._lay_out()
         self.model.note_written.connect(self.note_written)
@@ -90,6 +94,7 @@ class LesionTableView(QWidget):
             self.select(selected)
         if first and self.model.lesions:
             self._fit_columns()
+        self._tell_hidden()
         self.selection_changed.emit()
 
     @property
@@ -118,12 +123,13 @@ class LesionTableView(QWidget):
         if current.isValid():
             self.table.scrollTo(current)
 
-    def show_only(self, text: str, verdict: Verdict | None) -> None:
-        """Filter by words and verdict."""
+    def show_only(self, text: str, verdict: Verdict | None, least_probability: float = 0.0) -> None:
+        """Filter by words, verdict and mean probability; what is hidden still counts."""
         selected = [lesion.id for lesion in self.selected]
         with self._quietly():
-            self.filter.show_matching(text, verdict)
+            self.filter.show_matching(text, verdict, least_probability)
             self.select(selected)
+        self._tell_hidden()
         self.selection_changed.emit()
 
     def _set_up_table(self) -> None:
@@ -156,12 +162,24 @@ class LesionTableView(QWidget):
             self.verdict.addItem(text)
         self.verdict.setToolTip("Show lesions with this verdict")
         self.verdict.currentIndexChanged.connect(self._apply_filter)
+        spin = self.least_probability
+        spin.setRange(0.0, 1.0)
+        spin.setSingleStep(0.05)
+        spin.setPrefix("p ≥ ")
+        spin.setSpecialValueText("any p")
+        spin.setToolTip(
+            "Hide lesions whose mean probability is lower. Nothing is deleted: they still count in "
+            "the totals and in exports"
+        )
+        spin.valueChanged.connect(self._apply_filter)
         row = QHBoxLayout()
         row.addWidget(self.words, 1)
+        row.addWidget(self.least_probability)
         row.addWidget(self.verdict)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row)
+        layout.addWidget(self.hidden)
         layout.addWidget(self.table, 1)
 
     def _fit_columns(self) -> None:
@@ -179,7 +197,13 @@ class LesionTableView(QWidget):
         header.moveSection(header.visualIndex(label), place)
 
     def _apply_filter(self) -> None:
-        self.show_only(self.words.text(), _FILTERS[self.verdict.currentIndex()][1])
+        verdict = _FILTERS[self.verdict.currentIndex()][1]
+        self.show_only(self.words.text(), verdict, self.least_probability.value())
+
+    def _tell_hidden(self) -> None:
+        count = len(self.model.lesions) - self.filter.rowCount()
+        text = f"{count} hidden by the filter; they count in the totals and in exports."
+        self.hidden.show_text(text if count else "")
 
     def _on_current_row(self, current: QModelIndex, _previous: QModelIndex) -> None:
         if current.isValid() and not self._quiet:

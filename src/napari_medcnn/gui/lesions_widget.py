@@ -53,6 +53,7 @@ class LesionsWidget(QWidget):
         self.reject = QPushButton("✗ Reject")
         self.note = QLineEdit()
         self.editing = LesionEditPanel(self.state)
+        self.correct = Section("Correct", self.editing)
         self.exporting = LesionExportPanel(self.state)
         self.measuring = LayerMeasuring(self.state)
         self.recovery = RecoveryOffer(self.state, self.board)
@@ -95,7 +96,7 @@ class LesionsWidget(QWidget):
         layout.addWidget(self.summary)
         layout.addWidget(self.view, 1)
         layout.addWidget(self._details)
-        layout.addWidget(Section("Correct", self.editing))
+        layout.addWidget(self.correct)
         layout.addWidget(self.exporting)
         layout.addWidget(ResearchNotice())
         layout.addStretch()
@@ -161,7 +162,8 @@ class LesionsWidget(QWidget):
         self.exporting.show_result(result)
         self._summarise(result)
         lesions = () if result is None else result.table.lesions
-        self.result_choice.setVisible(result is not None)
+        for part in (self.result_choice, self.correct, self.exporting):
+            part.setVisible(result is not None)
         self.view.setVisible(bool(lesions))
         self._details.setVisible(bool(lesions))
         self.empty.show_text(NOTHING_YET if result is None else "" if lesions else NONE_FOUND)
