@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -12,8 +13,13 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from rich.console import Console
 
+from napari_medcnn.cli import output
+from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.segmentation import Label, Segmentation
+from napari_medcnn.core.volume import Volume
+from napari_medcnn.imaging.lesions import find_lesions
 from napari_medcnn.io.read import read
 from napari_medcnn.io.write import write_segmentation
 from napari_medcnn.models.registry import MODELS_FOLDER_VARIABLE
@@ -35,7 +41,8 @@ def test_inspect_tells_the_grid(medcnn: Callable, scan: Path) -> None:
     (volume,) = json.loads(outcome.out)["volumes"]
     assert volume["shape_zyx"] == [6, 8, 10]
     assert volume["spacing_zyx_mm"] == pytest.approx([3.0, 2.0, 1.0])
-    assert "6 × 8 × 10" in medcnn("inspect", scan).out
+    shown = medcnn("inspect", scan).out
+    assert "10 × 8 × 6" in shown and "1 × 2 × 3" in shown and "x × y × z" in shown
 
 
 def test_convert_writes_nifti_and_a_sidecar(medcnn: Callable, scan: Path, tmp_path: Path) -> None:
@@ -135,6 +142,21 @@ def test_a_table_of_lesions_fits_80_columns_with_its_headings_whole(
     assert "2 lesions" in lines[0]
     assert any("centre LPS mm" in line for line in lines)
     assert not any("…" in line for line in lines)
+
+
+def test_doubtful_candidates_are_marked_with_one_line_that_says_why() -> None:
+    grid = Geometry.from_spacing((8, 8, 8), (1.0, 1.0, 1.0))
+    drawn = np.zeros(grid.shape, np.uint8)
+    drawn[1:3, 1:3, 1:3] = drawn[5:7, 5:7, 5:7] = 1
+    probability = np.full(grid.shape, 0.95, np.float16)
+    probability[5:] = 0.55
+    volume = Volume(np.zeros(grid.shape, np.float32), grid)
+    found = Segmentation(drawn, grid, (Label(1, "lesion"),), volume.id, probability)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(output.lesion_table(find_lesions(found, volume), "2 lesions"))
+    text = console.export_text()
+    assert "0.55?" in text and "0.95?" not in text
+    assert text.count("doubtful: mean probability under 0.7") == 1
 
 
 def test_names_that_begin_alike_are_shown_whole(medcnn: Callable, tmp_path: Path) -> None:

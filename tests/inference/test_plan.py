@@ -91,6 +91,8 @@ def test_doubts_are_warnings_and_reach_the_description(spec: ModelSpec) -> None:
     lines = describe(plan)
     assert lines[-2:] == [f"Note: {warning}" for warning in plan.warnings]
     assert "Device: chosen when the run starts, float32" in lines
+    z, y, x = plan.network_shape
+    assert any(f"Grid: {x} × {y} × {z} voxels" in line for line in lines), "as people say it"
     assert resolve(spec, facts(modalities=("",))).warnings == ()
 
 

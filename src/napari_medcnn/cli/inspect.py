@@ -21,7 +21,10 @@ def inspect(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
 ) -> None:
-    """Show the volumes of a file or folder with their grids and findings."""
+    """Show the volumes of a file or folder with their grids and findings.
+
+    The table says sizes as x × y × z; JSON has them in the arrays' order (z, y, x), in its names.
+    """
     from napari_medcnn.io.read import read
 
     volumes = read(path, series=series, resample=not as_stored)
@@ -60,7 +63,7 @@ def describe(volume: Volume) -> dict[str, Any]:
 def _table(volumes: list[Volume]) -> Table:
     view = Table(header_style="bold")
     view.add_column("volume", overflow="fold")  # cut off, two series often read alike
-    for heading in ("modality", "z × y × x", "spacing mm", "range", "findings"):
+    for heading in ("modality", "x × y × z", "spacing mm", "range", "findings"):
         view.add_column(heading)
     for volume in volumes:
         facts = describe(volume)
@@ -70,8 +73,8 @@ def _table(volumes: list[Volume]) -> Table:
         view.add_row(
             escape(volume.name),
             volume.modality or "–",
-            frames + " × ".join(str(n) for n in volume.geometry.shape),
-            " × ".join(f"{mm:.4g}" for mm in spacing) if spacing else "unknown",
+            frames + " × ".join(str(n) for n in reversed(volume.geometry.shape)),
+            " × ".join(f"{mm:.4g}" for mm in reversed(spacing)) if spacing else "unknown",
             f"{low:.5g} … {high:.5g} {volume.unit}".strip(),
             _findings(volume),
         )

@@ -7,7 +7,7 @@ from napari_medcnn.gui.notices import severity_word
 
 
 def volume_line(volume: Volume) -> str:
-    """E.g. ``MR · 181 × 217 × 181 voxels · 1 × 1 × 1 mm`` (x × y × z, as scanners say it)."""
+    """E.g. ``MR · 181 × 217 × 181 voxels (x × y × z) · 1 × 1 × 1 mm``, as scanners say it."""
     parts = [volume.modality or "modality unknown"]
     if volume.frames is not None:
         of = "" if volume.frames.name == "frame" else f" ({volume.frames.name})"
@@ -18,7 +18,7 @@ def volume_line(volume: Volume) -> str:
         parts.append(f"{x} × {y} pixels")
         spacing = f"{dx:.3g} × {dy:.3g} mm"
     else:
-        parts.append(f"{x} × {y} × {z} voxels")
+        parts.append(f"{x} × {y} × {z} voxels (x × y × z)")
         spacing = f"{dx:.3g} × {dy:.3g} × {dz:.3g} mm"
     parts.append(spacing if volume.spacing_known else "size in mm unknown")
     if volume.resampled:

@@ -167,14 +167,14 @@ def resolve(spec: ModelSpec, facts: ImageFacts, device: str = "auto") -> Inferen
 
 
 def describe(plan: InferencePlan) -> list[str]:
-    """The plan in a few lines for people."""
-    grid = " × ".join(f"{n}" for n in plan.network_shape)
-    spacing = " × ".join(f"{s:.3g}" for s in plan.network_spacing_mm)
-    window = " × ".join(f"{n}" for n in plan.roi_size)
+    """The plan in a few lines for people, who say sizes as x × y × z."""
+    grid = " × ".join(f"{n}" for n in reversed(plan.network_shape))
+    spacing = " × ".join(f"{s:.3g}" for s in reversed(plan.network_spacing_mm))
+    window = " × ".join(f"{n}" for n in reversed(plan.roi_size))
     device = "chosen when the run starts" if plan.device == "auto" else plan.device
     return [
         f"Model: {plan.title} ({plan.model})",
-        f"Grid: {grid} voxels of {spacing} mm (z × y × x)",
+        f"Grid: {grid} voxels of {spacing} mm (x × y × z)",
         f"Windows: at most {plan.windows} of {window} voxels, overlap {plan.overlap:.0%}",
         f"Device: {device}, {plan.precision}",
         f"Memory: about {plan.peak_memory_bytes / 1e9:.1f} GB at the peak",
