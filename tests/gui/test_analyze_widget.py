@@ -84,6 +84,14 @@ def test_an_implausible_brain_can_be_measured_after_a_yes(qtbot, widget, state, 
     assert result.segmentation.parameters["accepted_findings"] == ["implausible-brain-mask"]
 
 
+def test_a_long_name_of_a_model_keeps_its_end_in_a_narrow_dock(widget):
+    names = widget.model.list
+    names.setItemText(0, "White-matter lesions in brain MRI (FLAIR)")
+    names.resize(180, names.height())
+    assert names.shown_text().startswith("White") and names.shown_text().endswith("FLAIR)")
+    assert "…" in names.shown_text()
+
+
 def test_without_an_image_it_says_what_to_do(widget):
     assert "Open one in the Load panel" in widget.plan.advice.text()
     assert not widget.run.isEnabled()

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QPaintEvent
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_medcnn.core.errors import MedcnnError
 from napari_medcnn.gui.model_card import ModelCard
 from napari_medcnn.models.registry import find_model, look_through
 from napari_medcnn.models.spec import ModelSpec
+
+_TEXT_MARGIN_PX = 4
 
 
 class ModelChoice(QWidget):
@@ -32,7 +45,7 @@ class ModelChoice(QWidget):
         self._preferred = preferred
         self._models: list[ModelSpec] = []
         self._others: list[ModelSpec] = []
-        self.list = QComboBox()
+        self.list = _MiddleElided()
         self.list.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
@@ -100,3 +113,30 @@ class ModelChoice(QWidget):
         chosen = QFileDialog.getExistingDirectory(self, "The folder of a model")
         if chosen:
             self.choose(Path(chosen))
+
+
+class _MiddleElided(QComboBox):
+    """Shortens a long name in its middle: names of models differ at their ends."""
+
+    def shown_text(self) -> str:
+        """The chosen name as it fits."""
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        room = self.style().subControlRect(
+            QStyle.ComplexControl.CC_ComboBox,
+            option,
+            QStyle.SubControl.SC_ComboBoxEditField,
+            self,
+        )
+        width = room.width() - 2 * _TEXT_MARGIN_PX
+        return self.fontMetrics().elidedText(
+            self.currentText(), Qt.TextElideMode.ElideMiddle, width
+        )
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        option.currentText = self.shown_text()
+        painter = QStylePainter(self)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
