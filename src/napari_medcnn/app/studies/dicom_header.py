@@ -2,7 +2,7 @@
 
 pydicom walks the file; only the elements wanted are kept, as raw bytes, and decoded here: turning
 every element into pydicom's own value types would take most of the time. What the fast walk does
-not understand goes the long way through :func:`pydicom.dcmread`.
+not understand goes the long way through pydicom.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 from napari_medcnn.app.studies.image_header import ImageHeader, age_in_years
 from napari_medcnn.app.studies.patient_key import Identity, id_key, patient_key
 from napari_medcnn.core.errors import ReadError
+from napari_medcnn.io.dicom.guarded import DEFLATED, BoundedReader, read_dataset
 
 _NUMBERS = ("Rows", "Columns")
 _TEXTS = (
@@ -38,7 +39,7 @@ _KEYWORD_OF = {BaseTag(tag_for_keyword(keyword) or 0): keyword for keyword in (*
 _TAGS: list[BaseTag | int] = list(_KEYWORD_OF)
 _LAST = max(_KEYWORD_OF)
 _TRANSFER_SYNTAX = BaseTag(0x00020010)
-_IMPLICIT, _DEFLATED, _BIG_ENDIAN = (f"1.2.840.10008.1.2{end}" for end in ("", ".1.99", ".2"))
+_IMPLICIT, _BIG_ENDIAN = (f"1.2.840.10008.1.2{end}" for end in ("", ".2"))
 _PREAMBLE = 132
 _INFLATED_HEADER_BYTES = 4 * 1024**2
 """A deflated file is inflated so far and no further; the elements wanted come first."""
@@ -116,7 +117,7 @@ def _image_header(texts: _Texts, path: Path, secret: bytes, place: str) -> Image
 
 
 def _texts(path: Path) -> dict[str, str]:
-    with path.open("rb") as stream:
+    with BoundedReader(path) as stream:
         texts = _walked(stream) if stream.read(_PREAMBLE)[128:] == b"DICM" else {}
     # A file may be written otherwise than it says, and very old ones have no preamble.
     understood = texts.get("SeriesInstanceUID") or texts.get("Rows")
@@ -130,7 +131,7 @@ def _walked(stream: BinaryIO) -> dict[str, str]:
             stream, False, True, _beyond(0x0002FFFF), specific_tags=[_TRANSFER_SYNTAX]
         ):
             syntax = _plain(element.value)
-        if syntax == _DEFLATED:
+        if syntax == DEFLATED:
             inflater = zlib.decompressobj(-zlib.MAX_WBITS)
             stream = io.BytesIO(inflater.decompress(stream.read(), _INFLATED_HEADER_BYTES))
         little = syntax != _BIG_ENDIAN
@@ -167,7 +168,7 @@ def _the_long_way(path: Path) -> dict[str, str]:
     texts = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=True)
+        dataset = read_dataset(path, stop_before_pixels=True, specific_tags=_TAGS)
         for keyword in _KEYWORD_OF.values():
             value = dataset.get(keyword)
             many = isinstance(value, list | pydicom.multival.MultiValue)
@@ -183,7 +184,7 @@ def _shared_measures(path: Path) -> tuple[tuple[float, float] | None, float | No
     groups = "SharedFunctionalGroupsSequence"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[groups], force=True)
+        dataset = read_dataset(path, stop_before_pixels=True, specific_tags=[groups])
         shared = dataset.get(groups) or []
         measures = (shared[0].get("PixelMeasuresSequence") or []) if shared else []
         if not measures:

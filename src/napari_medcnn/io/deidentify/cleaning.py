@@ -12,6 +12,7 @@ from napari_medcnn.io.deidentify.dates import Shift
 from napari_medcnn.io.deidentify.dummies import dummy
 from napari_medcnn.io.deidentify.profile import Action, Profile
 from napari_medcnn.io.deidentify.pseudonyms import Pseudonyms
+from napari_medcnn.io.dicom.guarded import dicom_failures
 
 if TYPE_CHECKING:
     from pydicom.dataelem import DataElement
@@ -185,9 +186,7 @@ def _readable(dataset: Dataset, tag: int) -> DataElement | None:
     try:
         element = dataset[tag]
         value = element.value
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError,
-            OverflowError, EOFError, OSError) as error:  # fmt: skip
-        del error
+    except dicom_failures():
         return None
     if element.VR in ("DS", "IS") and not all(_is_number(part) for part in _parts(value)):
         return None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -12,17 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_medcnn.core.errors import ReadError
+from napari_medcnn.io.dicom.guarded import DEFLATED, dicom_failures, read_dataset
 from napari_medcnn.io.dicom.scan import looks_like_dicom
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
-
-READ_FAILURES = (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError,
-                 RuntimeError, NotImplementedError, OverflowError, RecursionError, MemoryError,
-                 AssertionError, struct.error, zlib.error)  # fmt: skip
-"""What pydicom raises on files that are damaged or lie."""
-
-_DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
 class ObjectKind(StrEnum):
@@ -50,8 +42,8 @@ def object_kind(path: Path) -> ObjectKind | None:
             # Stops before the data set where the file's meta group names the class.
             meta = pydicom.filereader.read_file_meta_info(path)
             uid = meta.get("MediaStorageSOPClassUID")
-            if uid is None and meta.get("TransferSyntaxUID") != _DEFLATED:
-                head = pydicom.dcmread(path, specific_tags=["SOPClassUID"], force=True)
+            if uid is None and meta.get("TransferSyntaxUID") != DEFLATED:
+                head = read_dataset(path, specific_tags=["SOPClassUID"], stop_before_pixels=True)
                 uid = head.get("SOPClassUID")
     except ReadError:
         return None
@@ -77,15 +69,15 @@ def read_object(path: Path, only: Sequence[str] | None = None) -> Dataset:
 
     with damage_told(path):
         meta = pydicom.filereader.read_file_meta_info(path)
-        if meta.get("TransferSyntaxUID") == _DEFLATED:
+        if meta.get("TransferSyntaxUID") == DEFLATED:
             raise ReadError(
                 "is deflated, which is not read",
                 source=path,
                 hint="convert it to Explicit VR Little Endian",
             )
         if only is None:
-            return pydicom.dcmread(path, force=True)
-        return pydicom.dcmread(path, specific_tags=list(only), stop_before_pixels=True, force=True)
+            return read_dataset(path)
+        return read_dataset(path, specific_tags=list(only), stop_before_pixels=True)
 
 
 @contextmanager
@@ -94,13 +86,11 @@ def damage_told(path: Path) -> Iterator[None]:
 
     It warns of every irregular value too; what matters is checked here by its meaning.
     """
-    from pydicom.errors import BytesLengthException, InvalidDicomError
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except (*READ_FAILURES, BytesLengthException, InvalidDicomError) as error:
+    except dicom_failures() as error:
         raise ReadError(
             f"cannot be read as DICOM ({type(error).__name__})",
             source=path,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,16 +12,17 @@ from typing import TYPE_CHECKING
 from napari_medcnn.core.errors import ReadError, WriteError
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.volume import Volume
+from napari_medcnn.io.dicom.guarded import DEFLATED, read_dataset
 from napari_medcnn.io.dicom.scan import looks_like_dicom
 from napari_medcnn.io.dicom_objects.dataset import damage_told
 from napari_medcnn.io.dicom_objects.tracking import derived_uid
+from napari_medcnn.io.folder import walk
 from napari_medcnn.io.limits import MAX_FILES
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _NEEDED = ("SOPInstanceUID", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID")
-_DEFLATED = "1.2.840.10008.1.2.1.99"
 
 NOT_FROM_DICOM = "The image did not come from DICOM files: there is no study to write into."
 _OPEN_FOLDER = "open the image from the folder of its DICOM files"
@@ -156,10 +156,7 @@ def _headers(path: Path, wanted: Iterable[str]) -> dict[str, Dataset]:
 
 
 def _header(file: Path) -> Dataset:
-    import pydicom
-
-    with damage_told(file):
-        dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+    dataset = read_dataset(file, stop_before_pixels=True)
     if not dataset.get("SOPInstanceUID"):
         dataset.SOPInstanceUID = dataset.file_meta.get("MediaStorageSOPInstanceUID", "")
         dataset.SOPClassUID = dataset.file_meta.get("MediaStorageSOPClassUID", "")
@@ -182,11 +179,9 @@ def _sop_uid(file: Path, wanted: set[str]) -> str:
             meta = pydicom.filereader.read_file_meta_info(file)
             uid = str(meta.get("MediaStorageSOPInstanceUID") or "")
             # The meta group may lie, and what is deflated may inflate to any size.
-            if uid in wanted or meta.get("TransferSyntaxUID") == _DEFLATED:
+            if uid in wanted or meta.get("TransferSyntaxUID") == DEFLATED:
                 return uid
-            head = pydicom.dcmread(
-                file, specific_tags=["SOPInstanceUID"], force=True, stop_before_pixels=True
-            )
+            head = read_dataset(file, specific_tags=["SOPInstanceUID"], stop_before_pixels=True)
             return str(head.get("SOPInstanceUID") or "")
     except ReadError:
         return ""
@@ -195,9 +190,6 @@ def _sop_uid(file: Path, wanted: set[str]) -> str:
 def _files(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
-    for parent, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            file = Path(parent) / name
-            if not name.startswith(".") and looks_like_dicom(file):
-                yield file
+    for file, escapes in walk(path):
+        if not escapes and looks_like_dicom(file):
+            yield file

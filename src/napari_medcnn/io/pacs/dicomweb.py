@@ -13,8 +13,8 @@ import pydicom
 import requests
 from dicomweb_client import DICOMwebClient
 
-from napari_medcnn.core.errors import ReadError
 from napari_medcnn.core.events import Done, Job, JobControl, Message, Progress
+from napari_medcnn.io.dicom.guarded import read_dataset
 from napari_medcnn.io.pacs.answers import unquoted
 from napari_medcnn.io.pacs.connection import Verified
 from napari_medcnn.io.pacs.credentials import Credential
@@ -191,10 +191,7 @@ class WebConnection:
 
     def _store(self, client: DICOMwebClient, file: Outgoing) -> str:
         """Why the server refused a file; empty when it took it."""
-        try:
-            dataset = pydicom.dcmread(file.path)
-        except (OSError, EOFError, ValueError, RecursionError) as error:
-            raise ReadError("no DICOM file that can be sent", source=file.path) from error
+        dataset = read_dataset(file.path)
         with in_words(self.profile), _quietly():
             try:
                 answer = client.store_instances([dataset])

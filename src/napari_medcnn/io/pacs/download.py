@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import tempfile
+import uuid
 import warnings
 from collections.abc import Container
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from napari_medcnn.core.errors import WriteError
+from napari_medcnn.io.dicom.guarded import DEFLATED, dicom_failures
 from napari_medcnn.io.pacs.errors import PacsError
 from napari_medcnn.io.pacs.query import SeriesKey
 from napari_medcnn.io.pacs.uids import checked_uid
@@ -27,7 +29,6 @@ MAX_SERIES_BYTES = 64 * 1024**3
 """Largest series that is fetched."""
 
 _INCOMING = ".medcnn-incoming-"
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
 _META_BYTES = 2048
 
 
@@ -72,7 +73,10 @@ class Download:
     def __enter__(self) -> Download:
         try:
             self._parent.mkdir(parents=True, exist_ok=True)
-            self._folder = Path(tempfile.mkdtemp(dir=self._parent, prefix=_INCOMING))
+            # Path.mkdir and not mkdtemp: the series is for whoever the user's umask admits.
+            folder = self._parent / f"{_INCOMING}{uuid.uuid4().hex}"
+            folder.mkdir()
+            self._folder = folder
         except OSError as error:
             raise _write_error(self._parent, error) from error
         return self
@@ -158,7 +162,7 @@ class Download:
         import pydicom
 
         # pydicom would inflate all of it for the header; its syntax stands among the first bytes.
-        if _DEFLATED in content[:_META_BYTES]:
+        if DEFLATED.encode() in content[:_META_BYTES]:
             raise PacsError("the server sends deflated objects, which we never ask for")
         try:
             # pydicom warns of irregular values; only identifiers are looked at here.
@@ -171,9 +175,7 @@ class Download:
                 )
                 uid = header.get("SOPInstanceUID", "")
                 key = (header.get("StudyInstanceUID"), header.get("SeriesInstanceUID"))
-        except (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError,
-                NotImplementedError, OverflowError, RecursionError,
-                pydicom.errors.InvalidDicomError) as error:  # fmt: skip
+        except dicom_failures() as error:
             raise PacsError("the server sent an object that cannot be read") from error
         if key != (self._key.study_uid, self._key.series_uid):
             raise PacsError("the server sent an object of another series")
@@ -187,9 +189,6 @@ def _flush(folder: Path) -> None:
     for path in folder.iterdir():
         with path.open("rb+") as stream:
             os.fsync(stream.fileno())
-    umask = os.umask(0)
-    os.umask(umask)
-    folder.chmod(0o777 & ~umask)
 
 
 def _put_in_place(folder: Path, target: Path) -> None:

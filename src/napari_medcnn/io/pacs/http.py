@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import requests
-from pydicom.errors import InvalidDicomError
 from requests.auth import AuthBase
 
 from napari_medcnn.core.events import JobControl
+from napari_medcnn.io.dicom.guarded import dicom_failures
 from napari_medcnn.io.pacs.credentials import Credential
 from napari_medcnn.io.pacs.errors import LoginRefused, PacsError
 from napari_medcnn.io.pacs.profiles import WebProfile
@@ -145,8 +145,7 @@ def in_words(profile: WebProfile) -> Iterator[None]:
     except OSError as error:
         # A certificate file that is not there, told by requests as a plain OSError.
         raise PacsError(f"{error.strerror or error}", source=source) from None
-    except (InvalidDicomError, ValueError, TypeError, KeyError, AttributeError, IndexError,
-            EOFError, NotImplementedError, RecursionError, OverflowError):  # fmt: skip
+    except dicom_failures():
         raise PacsError(
             "the answer is not what a DICOMweb server sends",
             source=source,

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from napari_medcnn.core.errors import MedcnnError
+from napari_medcnn.io.dicom.guarded import dicom_failures
 from napari_medcnn.io.pacs.answers import unquoted
 from napari_medcnn.io.pacs.errors import PacsError
 from napari_medcnn.io.pacs.uids import checked_uid
@@ -265,7 +266,7 @@ def _text(dataset: Dataset, keyword: str) -> str:
     try:
         with unquoted():
             value = dataset.get(keyword)
-    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
+    except dicom_failures() as error:
         raise PacsError("the server's answer cannot be read") from error
     if value is None:
         return ""

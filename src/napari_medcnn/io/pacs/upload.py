@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_medcnn.core.errors import ReadError
+from napari_medcnn.io.dicom.guarded import dicom_failures
 from napari_medcnn.io.dicom.scan import looks_like_dicom
+from napari_medcnn.io.folder import walk
 from napari_medcnn.io.pacs.uids import checked_uid
 
 MAX_FILES = 50_000
@@ -57,14 +59,12 @@ def outgoing_files(paths: Iterable[Path]) -> tuple[Outgoing, ...]:
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    """Regular files in a folder and below; links are not followed out of it."""
-    for path in sorted(folder.rglob("*")):
-        if path.name.upper() != "DICOMDIR" and path.is_file() and not path.is_symlink():
+    for path, escapes in walk(folder):
+        if not escapes and path.name.upper() != "DICOMDIR":
             yield path
 
 
 def _outgoing(path: Path) -> Outgoing:
-    from pydicom.errors import InvalidDicomError
     from pydicom.filereader import read_file_meta_info
 
     if not path.is_file():
@@ -83,8 +83,7 @@ def _outgoing(path: Path) -> Outgoing:
                     "TransferSyntaxUID",
                 )
             ]
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, KeyError,
-            NotImplementedError, InvalidDicomError) as error:  # fmt: skip
+    except dicom_failures() as error:
         raise ReadError("no DICOM file that can be sent", source=path) from error
     if not all(parts):
         raise ReadError("its DICOM header lacks what a server needs", source=path)
