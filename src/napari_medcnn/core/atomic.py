@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,13 +28,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.name.split('.')[0]}-", suffix=_suffix(target)
-        )
-        os.close(handle)
+        name = f".{target.name.split('.')[0]}-{uuid.uuid4().hex}{_suffix(target)}"
+        temporary = target.parent / name
+        # Path.touch and not mkstemp: results are for whoever the user's umask admits.
+        temporary.touch(exist_ok=False)
     except OSError as error:
         raise _write_error(target, error) from error
-    temporary = Path(name)
     try:
         yield temporary
         _publish(temporary, target)
@@ -67,10 +66,6 @@ def _suffix(path: Path) -> str:
 def _publish(temporary: Path, target: Path) -> None:
     with temporary.open("rb+") as stream:
         os.fsync(stream.fileno())
-    # mkstemp makes private files; results are for whoever the user's umask admits.
-    umask = os.umask(0)
-    os.umask(umask)
-    temporary.chmod(0o666 & ~umask)
     temporary.replace(target)
 
 
