@@ -83,3 +83,25 @@ def test_what_did_not_come_from_dicom_is_refused_in_one_line(
     assert "did not come from DICOM" in outcome.err
     assert "Traceback" not in outcome.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_report_holds_the_lesions_that_the_run_listed(
+    medcnn, volume: Volume, tmp_path: Path
+) -> None:
+    segmentation = two_boxes(volume)
+    labels = write_segmentation(segmentation, volume, tmp_path / "labels.nii.gz")
+    everything = find_lesions(segmentation, volume)
+    largest = max(lesion.volume_mm3.value for lesion in everything.lesions)
+    table = find_lesions(segmentation, volume, min_volume_mm3=largest)
+    assert 0 < len(table.lesions) < len(everything.lesions)
+    write_lesions_json(table, tmp_path / "lesions.json", volume=volume, segmentation=segmentation)
+    arguments = ("export", labels, "--source", volume.source.path, "--as", "sr")
+    assert medcnn(*arguments, "--out", tmp_path / "as_run").code == 0
+    assert medcnn(*arguments, "--out", tmp_path / "all", "--min-volume", "0").code == 0
+    assert reported_lesions(tmp_path / "as_run") == len(table.lesions)
+    assert reported_lesions(tmp_path / "all") == len(everything.lesions)
+
+
+def reported_lesions(folder: Path) -> int:
+    """How many lesions the segmentation holds that the report refers to."""
+    return len(pydicom.dcmread(folder / "lesions.seg.dcm").SegmentSequence)

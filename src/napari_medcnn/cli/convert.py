@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_medcnn.cli import output
+from napari_medcnn.cli.options import JsonOption
 
 
 def convert(
@@ -25,7 +26,7 @@ def convert(
     suv: Annotated[
         bool, typer.Option("--suv", help="PET as SUV by body weight where its tags allow it.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write each volume found as NIfTI; NAME.json beside it holds findings, never identity."""
     from napari_medcnn.io.convert import convert as convert_files

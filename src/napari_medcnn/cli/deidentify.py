@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from napari_medcnn.cli import output
+from napari_medcnn.cli.options import JsonOption
 from napari_medcnn.io.deidentify.options import Dates, Options
 
 
@@ -28,7 +29,7 @@ def deidentify(
     keep_device_identity: Annotated[
         bool, typer.Option(help="Keep serial numbers and station names.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """De-identify DICOM by PS3.15 Annex E; pixels are not changed and not searched for text."""
     from napari_medcnn.io.deidentify.job import deidentify as job

@@ -9,19 +9,23 @@ import typer
 
 from napari_medcnn.app.analysis import CaseResult, analyse
 from napari_medcnn.cli import output
+from napari_medcnn.cli.options import JsonOption, OverwriteOption
 from napari_medcnn.cli.segment import show_case
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("demo_out"),
-    as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Find and measure the lesions of the sample FLAIR brain."""
     from napari_medcnn.app.samples import sample_path
     from napari_medcnn.models.registry import find_model
 
     spec = find_model("flair_lesions")
-    result = output.follow(analyse(sample_path("flair_baseline"), spec, out), CaseResult)
+    result = output.follow(
+        analyse(sample_path("flair_baseline"), spec, out, overwrite=overwrite), CaseResult
+    )
     if as_json:
         output.print_json(result.to_json())
     else:

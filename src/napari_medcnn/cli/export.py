@@ -12,6 +12,7 @@ import typer
 
 from napari_medcnn.app.dicom_export import write_objects
 from napari_medcnn.cli import output
+from napari_medcnn.cli.options import AcceptFindingsOption, JsonOption
 from napari_medcnn.core.errors import InputMismatch, ReadError
 
 if TYPE_CHECKING:
@@ -55,17 +56,18 @@ def export(
         bool, typer.Option("--per-lesion", help="A segment for each lesion, not for each label.")
     ] = False,
     min_volume: Annotated[
-        float, typer.Option(min=0, help="Leave out lesions below this from reports, in mm³.")
-    ] = 0.0,
-    accept_findings: Annotated[
-        bool,
-        typer.Option("--accept-findings", help="Go on although a finding forbids measuring."),
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
+        float | None,
+        typer.Option(
+            min=0, help="Leave out lesions below this, in mm³; by default as the run did."
+        ),
+    ] = None,
+    accept_findings: AcceptFindingsOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a label map as DICOM: seg, labelmap, sr (a report), rtstruct; or nifti, slicer.
 
-    Names and model are taken from lesions.json beside the labels, as medcnn segment leaves it.
+    Names, model and smallest lesion come from lesions.json beside the labels, where medcnn segment
+    left one.
     """
     from napari_medcnn.app.analysis import require_measurable
     from napari_medcnn.imaging.lesions import find_lesions
@@ -78,8 +80,9 @@ def export(
         require_measurable(volume, accept_findings)
     segmentation = read_segmentation(labels, volume, segment)
     segmentation = _named(_as_the_run_says(segmentation, labels), name or [])
+    smallest = segmentation.advised_min_volume_mm3 if min_volume is None else min_volume
     table = find_lesions(
-        segmentation, volume, min_volume_mm3=min_volume, accept_blocking=accept_findings
+        segmentation, volume, min_volume_mm3=smallest, accept_blocking=accept_findings
     )
     dicom = [kind.value for kind in kinds if kind not in _PLAIN_FILES]
     written = write_objects(dicom, segmentation, volume, table, out, per_lesion=per_lesion)
@@ -113,7 +116,7 @@ def _one_frame(source: Path, series: str | None, frame: int | None) -> Volume:
 
 
 def _as_the_run_says(segmentation: Segmentation, labels: Path) -> Segmentation:
-    """A label map of numbers with the names, colours and model of the run that wrote it."""
+    """A label map of numbers with names, colours, model and limit of the run that wrote it."""
     from napari_medcnn.core.segmentation import Label, ModelReference
 
     record = labels.with_name(_LESIONS_JSON)
@@ -131,6 +134,10 @@ def _as_the_run_says(segmentation: Segmentation, labels: Path) -> Segmentation:
             str(said["model"]["version"]),
             str(said["model"]["weights_sha256"]),
         )
+        parameters = {
+            **segmentation.parameters,
+            "advised_min_volume_mm3": float(said["min_volume_mm3"]),
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReadError(
             "is no table of lesions that this program wrote",
@@ -138,7 +145,7 @@ def _as_the_run_says(segmentation: Segmentation, labels: Path) -> Segmentation:
             hint="move it away, or give names with --name",
         ) from error
     named = tuple(known.get(label.value, label) for label in segmentation.labels)
-    return replace(segmentation, labels=named, model=model or None)
+    return replace(segmentation, labels=named, model=model or None, parameters=parameters)
 
 
 def _rgb(colour: list[float]) -> tuple[float, float, float]:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from napari_medcnn.cli import output
+from napari_medcnn.cli.options import JsonOption
 from napari_medcnn.core.volume import Volume
 
 
@@ -19,7 +20,7 @@ def inspect(
     as_stored: Annotated[
         bool, typer.Option("--as-stored", help="Interpolate nothing, whatever the slices' grid.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the volumes of a file or folder with their grids and findings.
 

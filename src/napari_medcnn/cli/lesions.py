@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_medcnn.cli import output
+from napari_medcnn.cli.options import AcceptFindingsOption, JsonOption
 
 
 def lesions(
@@ -24,11 +25,8 @@ def lesions(
     min_volume: Annotated[
         float, typer.Option(min=0, help="Leave out lesions below this, in mm³.")
     ] = 0.0,
-    accept_findings: Annotated[
-        bool,
-        typer.Option("--accept-findings", help="Go on although a finding forbids measuring."),
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
+    accept_findings: AcceptFindingsOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure every connected component of a label map, in millimetres."""
     from napari_medcnn.app.analysis import one_volume, require_measurable

@@ -10,10 +10,10 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from napari_medcnn.cli import output
+from napari_medcnn.cli.options import JsonOption
 from napari_medcnn.models.spec import ModelSpec
 
 group = typer.Typer(help="The models at hand.", no_args_is_help=False, invoke_without_command=True)
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 
 
 @group.callback()

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from napari_medcnn.cli import output
+from napari_medcnn.cli.options import JsonOption
 from napari_medcnn.core.errors import MedcnnError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 group = typer.Typer(help="Find, fetch and send DICOM on a PACS.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The connection's name.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs.")]
 PatientId = Annotated[str, typer.Option(help="Patient's number; * and ? stand for anything.")]
 First = Annotated[
     datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day of the study.")

@@ -10,6 +10,7 @@ import typer
 from napari_medcnn.app.analysis import CaseResult, analyse
 from napari_medcnn.app.dicom_export import DicomKind
 from napari_medcnn.cli import output
+from napari_medcnn.cli.options import AcceptFindingsOption, JsonOption, OverwriteOption
 from napari_medcnn.core.errors import Cancelled, MedcnnError
 
 
@@ -25,19 +26,13 @@ def segment(
         float | None,
         typer.Option(min=0, help="Leave out lesions below this, in mm³ (default: the model's)."),
     ] = None,
-    accept_findings: Annotated[
-        bool,
-        typer.Option("--accept-findings", help="Go on although a finding forbids measuring."),
-    ] = False,
+    accept_findings: AcceptFindingsOption = False,
     dicom: Annotated[
         list[DicomKind] | None,
         typer.Option(help="Write this DICOM object too, beside the source; repeatable."),
     ] = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace results of another case or model too."),
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Segment cases: labels.nii.gz, lesions.csv, lesions.json, overlay.png and run.json."""
     from napari_medcnn.models.registry import find_model
