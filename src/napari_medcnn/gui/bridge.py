@@ -194,7 +194,9 @@ class _JobWorker(GeneratorWorker):
         with contextlib.suppress(RuntimeError):  # Qt may delete the signals when napari ends
             self.started.emit()
             self._running = True
-            with _WARNINGS:
+            # Closed here, and not when Python happens to drop it: `finished` means that what the job
+            # held is free.
+            with _WARNINGS, contextlib.closing(self._gen):
                 result = self.work()
             if not self.abort_requested and not isinstance(result, Exception):
                 self.returned.emit(result)
