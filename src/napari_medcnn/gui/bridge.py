@@ -194,8 +194,8 @@ class _JobWorker(GeneratorWorker):
         with contextlib.suppress(RuntimeError):  # Qt may delete the signals when napari ends
             self.started.emit()
             self._running = True
-            # Closed here, and not when Python happens to drop it: `finished` means that what the job
-            # held is free.
+            # Closed here, and not when Python happens to drop it: `finished` means that what the
+            # job held is free.
             with _WARNINGS, contextlib.closing(self._gen):
                 result = self.work()
             if not self.abort_requested and not isinstance(result, Exception):
