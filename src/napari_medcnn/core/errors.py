@@ -60,6 +60,10 @@ class ConsentNeeded(InputMismatch):
     """What was noticed forbids going on until the user has looked and said yes."""
 
 
+class OutOfMemory(MedcnnError):
+    """The memory of a device or of this computer did not suffice for a step."""
+
+
 class Cancelled(MedcnnError):
     """The user cancelled a job."""
 

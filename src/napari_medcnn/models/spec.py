@@ -11,6 +11,8 @@ from napari_medcnn.models.expressions import ArrayFunction
 
 Activation = Literal["sigmoid", "softmax"]
 Blend = Literal["constant", "gaussian"]
+NetworkKind = Literal["monai", "nnunet", "torchscript", "exported", "onnx", "saved_model"]
+"""What `ModelSpec.weights` is: parameters for a known class, or a whole program."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Postprocessing:
         probabilities are brought back, and labels made there.
     nearest : bool
         Whether the way back takes the nearest voxel instead of interpolating.
+    interpolate : {"probabilities", "logits"}
+        What the way back interpolates; of logits, probabilities are made on the image's grid.
     combine : ArrayFunction, optional
         Makes one label map of overlapping classes ``(class, ...)`` of 0 and 1.
     cleanup : tuple of Step
@@ -51,13 +55,14 @@ class Postprocessing:
     discretise: Literal["argmax", "threshold"]
     labels_first: bool = False
     nearest: bool = False
+    interpolate: Literal["probabilities", "logits"] = "probabilities"
     combine: ArrayFunction | None = None
     cleanup: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A segmentation model on disk, a MONAI Bundle.
+    """A segmentation model on disk: a MONAI Bundle, or another program's model with a card.
 
     Parameters
     ----------
@@ -70,7 +75,14 @@ class ModelSpec:
     path : Path
         The bundle's folder.
     weights : Path
-        The file of weights.
+        The file of weights, or the whole network of kinds that hold one.
+    kind : {"monai", "nnunet", "torchscript", "exported", "onnx", "saved_model"}
+        What `weights` is: parameters of a class in the table, of an nnU-Net, or a whole network as
+        TorchScript, ``torch.export`` (.pt2), ONNX or TensorFlow SavedModel.
+    members : tuple of Path
+        Weights of an ensemble's networks, e.g. one a fold; empty for `weights` alone.
+    mirror_axes : tuple of int
+        Axes of ``(z, y, x)`` along which the model's own test-time augmentation mirrors windows.
     licence, intended_use : str
         As the bundle states them.
     channels : tuple of Channel
@@ -124,6 +136,9 @@ class ModelSpec:
     preprocessing: tuple[Step, ...]
     roi_size: tuple[int, int, int]
     postprocessing: Postprocessing
+    kind: NetworkKind = "monai"
+    members: tuple[Path, ...] = ()
+    mirror_axes: tuple[int, ...] = ()
     image_key: str = "image"
     overlap: float = 0.25
     blend: Blend = "constant"
@@ -141,6 +156,11 @@ class ModelSpec:
     min_lesion_volume_mm3: float = 0.0
     listed: bool = True
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def weight_files(self) -> tuple[Path, ...]:
+        """The files of all networks whose mean is the result, one or more."""
+        return self.members or (self.weights,)
 
     def reference(self, weights_sha256: str) -> ModelReference:
         """How results name this model."""
