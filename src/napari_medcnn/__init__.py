@@ -7,10 +7,10 @@ monai take seconds to import and opening napari must not pay for them.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from napari_medcnn.api import (
         deidentify,
         lesions,
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
         write,
     )
 
-__version__ = version("napari-medcnn")
 __all__ = [
     "deidentify",
     "lesions",
@@ -38,6 +37,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        # The import alone takes a tenth of what reading a series does.
+        from importlib.metadata import version
+
+        return version("napari-medcnn")
     if name in __all__:
         return getattr(import_module("napari_medcnn.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
