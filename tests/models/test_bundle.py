@@ -172,7 +172,7 @@ def after(number: int, **change: Any) -> Callable[[dict[str, Any]], None]:
         (step(2, _mode_="debug"), "asks for more"),
         (step(2, axcodes="RRS"), "does not name three axes"),
         (step(3, pixdim=[1.0, 1.0]), "three values"),
-        (lambda c: c["inferer"].update(_target_="SlidingWindowInfererAdapt"), "Adapt"),
+        (lambda c: c["inferer"].update(_target_="SaliencyInferer"), "Saliency"),
         (lambda c: c["inferer"].update(overlap=1.5), "no sense"),
         (lambda c: c["inferer"].update(mode="median"), "no sense"),
         (lambda c: c["inferer"].update(roi_size=[16, 16]), "2-dimensional"),

@@ -8,6 +8,10 @@ of a ``CheckpointLoader``. What of MONAI they may name is in
 ``medcnn``, all optional: ``id``, ``title``, ``one_liner``, ``licence``, ``labels`` (a list of
 ``[value, name, [red, green, blue]]`` with colours in 0..1), ``channels`` (a list of ``{"name":
 ..., "modality": ...}``), ``min_lesion_volume_mm3`` and ``listed``.
+
+A model whose network is no class of MONAI's lies in a folder of the same form: there ``medcnn``
+also states the ``kind`` of its file, ``weights`` (the file) and ``network`` (``in_channels``,
+``out_channels``, ``layout``, ``output``).
 """
 
 from __future__ import annotations
@@ -21,11 +25,14 @@ from typing import Any
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.models.card import read_channels, read_labels, section
 from napari_medcnn.models.config import Config
-from napari_medcnn.models.spec import ModelSpec, Step
+from napari_medcnn.models.network_def import read_network, refuse_other_tasks
+from napari_medcnn.models.spec import ModelSpec, NetworkKind, Step
 from napari_medcnn.models.steps import read_inferer, read_postprocessing, read_preprocessing
-from napari_medcnn.models.vocabulary import NETWORKS, class_name
 
 _CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
+_KINDS: tuple[NetworkKind, ...] = ("monai", "torchscript", "exported", "onnx", "saved_model")
+_LAYOUTS = ("channels_first", "channels_last")
+_OUTPUTS = ("logits", "probabilities")
 _WEIGHTS = ("models/model.safetensors", "models/model.pt")
 
 
@@ -64,16 +71,21 @@ def read_bundle(folder: str | Path, *, need_weights: bool = True) -> ModelSpec:
 
 def _spec(folder: Path, config: Config, metadata: dict[str, Any], need_weights: bool) -> ModelSpec:
     own = section(metadata, "medcnn")
-    network = _network(config)
+    kind = _kind(own)
+    if kind == "monai":
+        refuse_other_tasks(config, metadata)
     preprocessing, image_key = read_preprocessing(config)
     windows = read_inferer(config)
+    slices = windows.slice_axis is not None
+    network = read_network(config, folder, slices) if kind == "monai" else _program(own)
     activation, threshold, postprocessing = read_postprocessing(config)
     return ModelSpec(
         id=str(own.get("id", folder.name)),
         title=str(own.get("title", metadata.get("name", folder.name))),
         version=str(metadata.get("version", "")),
         path=folder,
-        weights=_weights(folder, config, need_weights),
+        weights=_weights(folder, config, own, kind, need_weights),
+        kind=kind,
         channels=read_channels(metadata, network),
         labels=read_labels(metadata, network, postprocessing),
         activation=activation,
@@ -87,6 +99,7 @@ def _spec(folder: Path, config: Config, metadata: dict[str, Any], need_weights: 
         blend_sigma=windows.blend_sigma,
         padding=windows.padding,
         padding_value=windows.padding_value,
+        slice_axis=None if windows.slice_axis is None else 2 - windows.slice_axis,
         window_batch=windows.batch,
         spacing_mm=_spacing(preprocessing),
         axcodes=_axcodes(preprocessing),
@@ -125,30 +138,37 @@ def _metadata(folder: Path) -> dict[str, Any]:
     return _parsed(file) if file.is_file() else {}
 
 
-def _network(config: Config) -> dict[str, Any]:
-    for key in ("network_def", "network"):
-        # `network` is usually an expression that moves `network_def` to a device.
-        if key in config and not isinstance(config.raw(key), str):
-            network = config.value(key)
-            name = class_name(network, key)
-            if name not in NETWORKS:
-                raise ModelError(
-                    f"{key} asks for the network {network['_target_']}, which is not in the table",
-                    hint=f"known networks: {', '.join(sorted(NETWORKS))}",
-                )
-            if network.get("spatial_dims", 3) != 3:
-                raise ModelError("the network works on pictures; only volumes are supported")
-            return {**network, "_target_": name}
-    raise ModelError("the configuration has no network_def")
+def _kind(own: Mapping[str, Any]) -> NetworkKind:
+    stated = own.get("kind", "monai")
+    for kind in _KINDS:
+        if stated == kind:
+            return kind
+    raise ModelError(f"medcnn.kind is {stated!r}, which is none of {', '.join(_KINDS)}")
 
 
-def _weights(folder: Path, config: Config, needed: bool) -> Path:
-    stated = _stated_weights(config)
-    paths = [Path(os.path.normpath(folder / path)) for path in (*stated, *_WEIGHTS)]
+def _program(own: Mapping[str, Any]) -> dict[str, Any]:
+    """What the metadata says of a network that is a whole program."""
+    stated = section(own, "network")
+    counts = [stated.get(name) for name in ("in_channels", "out_channels")]
+    if not all(isinstance(count, int) and count > 0 for count in counts):
+        raise ModelError("medcnn.network states no in_channels and out_channels")
+    if stated.get("layout", _LAYOUTS[0]) not in _LAYOUTS:
+        raise ModelError(f"medcnn.network.layout is none of {', '.join(_LAYOUTS)}")
+    if stated.get("output", _OUTPUTS[0]) not in _OUTPUTS:
+        raise ModelError(f"medcnn.network.output is none of {', '.join(_OUTPUTS)}")
+    return {"layout": _LAYOUTS[0], "output": _OUTPUTS[0], **stated}
+
+
+def _weights(
+    folder: Path, config: Config, own: Mapping[str, Any], kind: NetworkKind, needed: bool
+) -> Path:
+    stated = _stated_weights(config) if kind == "monai" else [str(own.get("weights", ""))]
+    usual = _WEIGHTS if kind == "monai" else ()
+    paths = [Path(os.path.normpath(folder / path)) for path in (*stated, *usual)]
     for path in paths:
         if not path.is_relative_to(folder):
             raise ModelError(f"the weights lie outside the model's folder, refused: {path}")
-        if path.is_file():
+        if path.is_dir() if kind == "saved_model" else path.is_file():
             return path
     if needed:
         raise ModelError(

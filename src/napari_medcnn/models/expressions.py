@@ -40,6 +40,32 @@ def _short_range(*bounds: int) -> list[int]:
     return list(numbers)
 
 
+@dataclass(frozen=True)
+class StoredValue:
+    """An entry of a file that the bundle would load; read by those who build the network."""
+
+    path: str
+    key: str
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file that the bundle would load (``torch.load``); reading the configuration opens none."""
+
+    path: str
+
+    def __getitem__(self, key: str) -> StoredValue:
+        return StoredValue(self.path, str(key))
+
+
+def _stored(path: str) -> StoredFile:
+    return StoredFile(str(path))
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "abs": abs,
     "bool": bool,
@@ -57,9 +83,20 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "torch.cuda.device_count": lambda: 0,
     "torch.cuda.is_available": lambda: False,
     "torch.device": _device,
+    "torch.from_numpy": _itself,
+    "torch.load": _stored,
+    "torch.logical_and": np.logical_and,
+    "torch.logical_not": np.logical_not,
+    "torch.logical_or": np.logical_or,
+    "torch.zeros_like": np.zeros_like,
     "torch.where": np.where,
 }
 """What an expression may call. The device is this package's choice, so a bundle never sees CUDA."""
+
+LEFT_OUT: Mapping[str, frozenset[str]] = {
+    "torch.load": frozenset({"map_location", "weights_only"}),
+}
+"""Named arguments that may stand in a call of `FUNCTIONS` and change nothing here."""
 
 CONSTANTS: Mapping[str, Any] = {
     f"{module}.{dtype}": getattr(np, dtype)
@@ -211,13 +248,19 @@ def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
             return _value(inner, names)[_index(index, names)]
         case ast.Attribute() if _dotted(node) in CONSTANTS:
             return CONSTANTS[_dotted(node)]
-        case ast.Call(func=function, args=arguments, keywords=[]) if _dotted(function) in FUNCTIONS:
+        case ast.Call(func=function, args=arguments) if _may_call(node):
             return FUNCTIONS[_dotted(function)](*(_value(a, names) for a in arguments))
         case ast.Call(func=function):
             raise _Refused(f"a call of {ast.unparse(function)}")
         case ast.Name(id=name):
             raise _Refused(f"the name {name}")
     raise _Refused(f"{type(node).__name__}: {ast.unparse(node)}")
+
+
+def _may_call(call: ast.Call) -> bool:
+    name = _dotted(call.func)
+    named = {keyword.arg for keyword in call.keywords}
+    return name in FUNCTIONS and named <= LEFT_OUT.get(name, frozenset())
 
 
 def _dotted(node: ast.expr) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import copy
 import json
 import threading
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_medcnn.core.errors import ModelError
+from napari_medcnn.models.expressions import StoredValue
+from napari_medcnn.models.programs import load_program
 from napari_medcnn.models.spec import ModelSpec
-from napari_medcnn.models.vocabulary import NETWORKS
-from napari_medcnn.models.weights import load_state, sha256
+from napari_medcnn.models.vocabulary import NETWORK_PARTS, NETWORKS
+from napari_medcnn.models.weights import load_entry, load_state, sha256
 
 if TYPE_CHECKING:
     import torch
@@ -23,22 +27,36 @@ _last: tuple[tuple[str, str], torch.nn.Module] | None = None
 One network only, and never on a GPU, whose memory is free again when a run ends."""
 
 
-def load_network(spec: ModelSpec, device: str = "cpu") -> torch.nn.Module:
-    """The network of a model on `device`, in evaluation mode.
+def load_network(spec: ModelSpec, device: str = "cpu", member: int = 0) -> torch.nn.Module:
+    """The network of a model on `device`, in evaluation mode: ``(batch, channel, x, y, z)`` in.
 
-    The CPU's network is kept until another model is loaded; treat it as read-only.
+    The CPU's network is kept until another one is loaded; treat it as read-only.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Of a kind that PyTorch runs: ``monai``, ``torchscript`` or ``exported``.
+    device : str
+        ``"cpu"``, ``"cuda:0"`` or ``"mps"``.
+    member : int
+        Which of `ModelSpec.weight_files`.
 
     Raises
     ------
     ModelError
-        When the class or its arguments are not known, or the weights do not fit exactly.
+        When the class or its arguments are not known, the weights do not fit exactly, or PyTorch
+        does not run models of this kind.
+    ConsentNeeded
+        When the model is a program that the user does not trust.
     """
     global _last
-    key = (sha256(spec.weights), json.dumps(spec.network, sort_keys=True, default=str))
+    file = spec.weight_files[member]
+    description = [spec.kind, spec.slice_axis, spec.activation, spec.network]
+    key = (sha256(file), json.dumps(description, sort_keys=True, default=str))
     with _lock:
         if _last is None or _last[0] != key:
             _last = None
-            _last = (key, _loaded(spec))
+            _last = (key, _loaded(spec, file))
         network = _last[1]
     return network if device == "cpu" else copy.deepcopy(network).to(device)
 
@@ -51,35 +69,64 @@ def build_network(spec: ModelSpec) -> torch.nn.Module:
     ModelError
         When the class is not in the table or does not take the arguments.
     """
-    from monai.networks import nets
-
-    arguments = {k: v for k, v in spec.network.items() if not k.startswith("_")}
-    name = spec.network["_target_"]
+    name = spec.network.get("_target_")
     if name not in NETWORKS:
         raise ModelError(f"the network {name} is not in the table", source=spec.path)
+    network: torch.nn.Module = _instance(spec.network, spec)
+    return network
+
+
+def _instance(description: Mapping[str, Any], spec: ModelSpec) -> Any:
+    """An object of a class of MONAI's networks; parts and stored values first."""
+    from monai.networks import nets
+
+    name = description["_target_"]
+    arguments = {k: _value(v, spec) for k, v in description.items() if not k.startswith("_")}
     try:
-        network: torch.nn.Module = getattr(nets, name)(**arguments)
+        return getattr(nets, name)(**arguments)
     except (TypeError, ValueError, KeyError, AssertionError, NotImplementedError) as error:
         raise ModelError(
             f"the network {name} cannot be built as described: {error}", source=spec.path
         ) from error
+
+
+def _value(value: Any, spec: ModelSpec) -> Any:
+    if isinstance(value, Mapping) and value.get("_target_") in NETWORK_PARTS:
+        return _instance(value, spec)
+    if isinstance(value, StoredValue):
+        return load_entry(spec.path / value.path, value.key)
+    if isinstance(value, list | tuple):
+        return [_value(inner, spec) for inner in value]
+    return value
+
+
+def _loaded(spec: ModelSpec, file: Path) -> torch.nn.Module:
+    if spec.kind == "monai":
+        network = _filled(build_network(spec), spec, file)
+    elif spec.kind in ("torchscript", "exported"):
+        network = load_program(spec, file)
+    else:
+        raise ModelError(f"PyTorch does not run models of the kind {spec.kind}", source=file)
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    if spec.slice_axis is not None:
+        from napari_medcnn.models.adapters import SliceBySlice
+
+        return SliceBySlice(network, 4 - spec.slice_axis).eval()
     return network
 
 
-def _loaded(spec: ModelSpec) -> torch.nn.Module:
-    network = build_network(spec)
-    state = load_state(spec.weights)
+def _filled(network: torch.nn.Module, spec: ModelSpec, file: Path) -> torch.nn.Module:
+    state = load_state(file)
     problems = mismatches(network.state_dict(), state)
     if problems:
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise ModelError(
             f"the weights do not fit the network {spec.network['_target_']}: "
             f"{'; '.join(problems[:_SHOWN])}{more}",
-            source=spec.weights,
+            source=file,
         )
     network.load_state_dict(state, strict=True)
-    for parameter in network.parameters():
-        parameter.requires_grad_(False)
     return network.eval()
 
 

@@ -83,6 +83,9 @@ class ModelSpec:
         Weights of an ensemble's networks, e.g. one a fold; empty for `weights` alone.
     mirror_axes : tuple of int
         Axes of ``(z, y, x)`` along which the model's own test-time augmentation mirrors windows.
+    slice_axis : int, optional
+        Axis of ``(z, y, x)`` of the network's grid along which a network of pictures sees one slice
+        after the other; `roi_size` is 1 there. None for a network of volumes.
     licence, intended_use : str
         As the bundle states them.
     channels : tuple of Channel
@@ -109,7 +112,8 @@ class ModelSpec:
     window_batch : int
         How many windows the bundle runs at once.
     network : dict
-        The network's class and arguments, as the bundle's ``network_def`` states them.
+        The network's class and arguments, as the bundle's ``network_def`` states them; of a whole
+        program ``in_channels``, ``out_channels``, ``layout`` and ``output``.
     preprocessing : tuple of Step
         In the bundle's order, loading left out.
     postprocessing : Postprocessing
@@ -139,6 +143,7 @@ class ModelSpec:
     kind: NetworkKind = "monai"
     members: tuple[Path, ...] = ()
     mirror_axes: tuple[int, ...] = ()
+    slice_axis: int | None = None
     image_key: str = "image"
     overlap: float = 0.25
     blend: Blend = "constant"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.models.config import Config
@@ -27,7 +27,10 @@ _PADDINGS = ("constant", "reflect", "replicate", "circular")
 
 @dataclass(frozen=True)
 class Windows:
-    """A bundle's inferer; `roi_size` in the network's own axis order, 0 for a whole axis."""
+    """A bundle's inferer; `roi_size` and `slice_axis` in the network's own axis order.
+
+    A size of 0 stands for the whole axis; `slice_axis` is that of slice after slice, if any.
+    """
 
     roi_size: tuple[int, int, int] = (0, 0, 0)
     overlap: float = 0.25
@@ -36,6 +39,7 @@ class Windows:
     padding: str = "constant"
     padding_value: float = 0.0
     batch: int = 1
+    slice_axis: int | None = None
 
 
 def read_preprocessing(config: Config) -> tuple[tuple[Step, ...], str]:
@@ -69,22 +73,26 @@ def read_inferer(config: Config) -> Windows:
     """
     component = config.value("inferer")
     given = arguments(component, INFERERS, "inferer")
-    if class_name(component, "inferer") == "SimpleInferer":
+    name = class_name(component, "inferer")
+    if name == "SimpleInferer":
         return Windows(overlap=0.0)
     default = Windows()
     try:
+        slice_axis = int(given.get("spatial_dim", 0)) if name == "SliceInferer" else None
         windows = Windows(
-            roi_size=_three(given.get("roi_size", 0)),
+            roi_size=_sizes(given.get("roi_size", 0), slice_axis),
             overlap=float(_single(given.get("overlap", default.overlap), "inferer#overlap")),
             blend=_BLENDS[str(given.get("mode", default.blend)).lower()],
             blend_sigma=float(_single(given.get("sigma_scale", 0.125), "inferer#sigma_scale")),
             padding=str(given.get("padding_mode", default.padding)).lower(),
             padding_value=float(given.get("cval", 0.0)),
             batch=int(given.get("sw_batch_size", 1)),
+            slice_axis=slice_axis,
         )
     except (LookupError, TypeError, ValueError) as error:
         raise ModelError(f"the inferer's values make no sense: {error}") from error
-    if not 0 <= windows.overlap < 1 or windows.batch < 1 or windows.padding not in _PADDINGS:
+    sound = windows.batch >= 1 and windows.padding in _PADDINGS
+    if not 0 <= windows.overlap < 1 or not sound:
         raise ModelError(f"the inferer's values make no sense: {given}")
     return windows
 
@@ -115,6 +123,7 @@ class _After:
         self.discretise: str | None = None
         self.inverted = False
         self.labels_first = False
+        self.interpolate: Literal["probabilities", "logits"] = "probabilities"
         self.nearest = False
         self.combine: ArrayFunction | None = None
         self.cleanup: list[Step] = []
@@ -136,12 +145,10 @@ class _After:
             self.cleanup.append(Step(name, given))
 
     def _activate(self, given: dict[str, Any], place: str) -> None:
-        if (
-            self.discretise
-            or self.inverted
-            or bool(given.get("sigmoid")) == bool(given.get("softmax"))
-        ):
+        if self.discretise or bool(given.get("sigmoid")) == bool(given.get("softmax")):
             raise ModelError(f"{place}: one of sigmoid and softmax comes first")
+        if self.inverted:
+            self.interpolate = "logits"
         self.activation = "sigmoid" if given.get("sigmoid") else "softmax"
 
     def _discretise(self, given: dict[str, Any], place: str) -> None:
@@ -163,8 +170,10 @@ class _After:
     def finished(self) -> tuple[Activation, float, Postprocessing]:
         """All of it, checked against each other."""
         if self.activation is None:
-            if self.discretise != "argmax" or (self.inverted and not self.labels_first):
+            if self.discretise != "argmax":
                 raise ModelError("the postprocessing has no activation (sigmoid or softmax)")
+            if self.inverted and not self.labels_first:
+                self.interpolate = "logits"
             self.activation = "softmax"  # changes no argmax, and gives a probability
         discretise = self.discretise or ("argmax" if self.activation == "softmax" else "threshold")
         if discretise == "threshold" and self.activation == "softmax":
@@ -176,6 +185,7 @@ class _After:
                 "threshold" if discretise == "threshold" else "argmax",
                 self.labels_first,
                 self.nearest,
+                self.interpolate,
                 self.combine,
                 tuple(self.cleanup),
             ),
@@ -198,6 +208,8 @@ def _opened(component: Any, place: str) -> Iterator[tuple[str, Mapping[str, Any]
     if component.get("_disabled_"):
         return
     if name == "Compose":
+        if component.get("lazy") or component.get("overrides"):
+            raise ModelError(f"{place}: lazy resampling is not supported")
         yield from _opened(component.get("transforms", []), f"{place}#transforms")
         return
     yield place, component
@@ -216,9 +228,15 @@ def _single(value: Any, place: str) -> Any:
     return value
 
 
-def _three(value: Any) -> tuple[int, int, int]:
+def _sizes(value: Any, slice_axis: int | None) -> tuple[int, int, int]:
+    """A window's three sizes; along the axis of slices it is one voxel."""
+    if slice_axis is not None and slice_axis not in (0, 1, 2):
+        raise ValueError(f"there is no axis {slice_axis}")
     if value is None or isinstance(value, int):
-        value = [value] * 3
+        value = [value] * (3 if slice_axis is None else 2)
+    value = list(value)
+    if slice_axis is not None and len(value) == 2:
+        value.insert(slice_axis, 1)
     if len(value) != 3:
         raise ModelError(
             f"the model works on {len(value)}-dimensional windows; only volumes are supported"

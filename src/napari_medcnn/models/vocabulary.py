@@ -16,8 +16,14 @@ NETWORKS: frozenset[str] = frozenset(
         "AttentionUnet",
         "BasicUNet",
         "BasicUNetPlusPlus",
+        "DiNTS",
         "DynUNet",
         "HighResNet",
+        "MedNeXt",
+        "MedNeXtB",
+        "MedNeXtL",
+        "MedNeXtM",
+        "MedNeXtS",
         "SegResNet",
         "SegResNetDS",
         "SwinUNETR",
@@ -27,6 +33,35 @@ NETWORKS: frozenset[str] = frozenset(
     }
 )
 """Segmentation networks of ``monai.networks.nets`` that map a window to logits of its own size."""
+
+NETWORK_PARTS: frozenset[str] = frozenset({"TopologyInstance"})
+"""Classes of ``monai.networks.nets`` that a network of `NETWORKS` takes as an argument."""
+
+FORMER_ARGUMENTS: Mapping[str, frozenset[str]] = {
+    "SwinUNETR": frozenset({"img_size"}),
+    "TopologyInstance": frozenset({"device"}),
+}
+"""Arguments that never shaped the network and that today's MONAI, or this package, does without."""
+
+OTHER_TASKS: Mapping[str, str] = {
+    **dict.fromkeys(("RetinaNet", "RetinaNetDetector"), "detects objects as boxes"),
+    **dict.fromkeys(
+        ("TorchVisionFCModel", "DenseNet", "DenseNet121", "DenseNet169", "DenseNet201", "ResNet",
+         "DenseNet264", "EfficientNetBN", "SENet154", "SEResNet50", "SEResNet101", "ViT",
+         "MILModel", "Classifier", "resnet10", "resnet18", "resnet34", "resnet50"),
+        "classifies whole images",
+    ),
+    **dict.fromkeys(
+        ("AutoencoderKL", "DiffusionModelUNet", "ControlNet", "VQVAE", "SPADEAutoencoderKL",
+         "SPADEDiffusionModelUNet"),
+        "makes images",
+    ),
+    **dict.fromkeys(("RegUNet", "LocalNet", "GlobalNet", "VoxelMorph"), "registers images"),
+    "Regressor": "estimates numbers",
+    "VISTA3D": "asks the user for points on the way",
+    "HoVerNet": "works on microscopy",
+}  # fmt: skip
+"""Networks of models that do something else than segmentation, and what it is."""
 
 LOADING: frozenset[str] = frozenset({"LoadImaged", "EnsureChannelFirstd", "AddChanneld"})
 """Steps that this package does itself: it hands over an array ``(channel, x, y, z)``."""
@@ -38,16 +73,34 @@ OUR_TRANSFORMS = "napari_medcnn.inference.transforms"
 """The module of the package's own transforms."""
 
 _KEYS = frozenset({"keys", "allow_missing_keys"})
+_WITHOUT_EFFECT = frozenset(
+    {
+        "device",
+        "end_coord_key",
+        "ensure_same_shape",
+        "meta_key_postfix",
+        "meta_keys",
+        "non_blocking",
+        "start_coord_key",
+        "wrap_sequence",
+    }
+)
+"""Arguments of any step that choose a device or name entries that nobody reads; left out."""
 
 PREPROCESSING: Mapping[str, frozenset[str]] = {
     "BorderPadd": frozenset({"spatial_border", "mode"}),
     "CastToTyped": frozenset({"dtype"}),
     "CenterSpatialCropd": frozenset({"roi_size"}),
+    "ClipIntensityPercentilesd": frozenset(
+        {"lower", "upper", "sharpness_factor", "channel_wise", "dtype"}
+    ),
     "CropForegroundd": frozenset(
         {"source_key", "channel_indices", "margin", "allow_smaller", "k_divisible", "mode"}
     ),
     "DivisiblePadd": frozenset({"k", "mode", "method"}),
     "EnsureTyped": frozenset({"data_type", "dtype", "track_meta"}),
+    "GaussianSmoothd": frozenset({"sigma", "approx"}),
+    "MedianSmoothd": frozenset({"radius"}),
     "NormalizeIntensityd": frozenset({"subtrahend", "divisor", "nonzero", "channel_wise", "dtype"}),
     "Orientationd": frozenset({"axcodes", "as_closest_canonical", "labels"}),
     "ResizeWithPadOrCropd": frozenset({"spatial_size", "mode", "method"}),
@@ -56,6 +109,8 @@ PREPROCESSING: Mapping[str, frozenset[str]] = {
     ),
     "ScaleIntensityRanged": frozenset({"a_min", "a_max", "b_min", "b_max", "clip", "dtype"}),
     "ScaleIntensityd": frozenset({"minv", "maxv", "factor", "channel_wise", "dtype"}),
+    "ShiftIntensityd": frozenset({"offset", "safe"}),
+    "SignalFillEmptyd": frozenset({"replacement"}),
     "Spacingd": frozenset(
         {
             "pixdim",
@@ -72,6 +127,7 @@ PREPROCESSING: Mapping[str, frozenset[str]] = {
     ),
     "SpatialPadd": frozenset({"spatial_size", "method", "mode"}),
     "ThresholdIntensityd": frozenset({"threshold", "above", "cval"}),
+    "ToTensord": frozenset({"dtype", "track_meta"}),
     "BrainMaskd": frozenset({"mask_key", "apply"}),
     "N4BiasCorrectiond": frozenset({"mask_key"}),
     "NormalizeByBrainMediand": frozenset({"mask_key"}),
@@ -81,30 +137,38 @@ PREPROCESSING: Mapping[str, frozenset[str]] = {
 OURS: frozenset[str] = frozenset({"BrainMaskd", "N4BiasCorrectiond", "NormalizeByBrainMediand"})
 """Those of `PREPROCESSING` that are this package's own."""
 
+_WINDOWS = frozenset(
+    {
+        "roi_size",
+        "sw_batch_size",
+        "overlap",
+        "mode",
+        "sigma_scale",
+        "padding_mode",
+        "cval",
+        "sw_device",
+        "device",
+        "progress",
+        "cache_roi_weight_map",
+        "cpu_thresh",
+        "buffer_steps",
+        "buffer_dim",
+    }
+)
+
 INFERERS: Mapping[str, frozenset[str]] = {
     "SimpleInferer": frozenset(),
-    "SlidingWindowInferer": frozenset(
-        {
-            "roi_size",
-            "sw_batch_size",
-            "overlap",
-            "mode",
-            "sigma_scale",
-            "padding_mode",
-            "cval",
-            "sw_device",
-            "device",
-            "progress",
-            "cache_roi_weight_map",
-            "cpu_thresh",
-        }
-    ),
+    "SliceInferer": _WINDOWS | {"spatial_dim"},
+    "SlidingWindowInferer": _WINDOWS,
+    "SlidingWindowInfererAdapt": _WINDOWS,
 }
-"""How windows are laid; devices, progress and caches are this package's choice."""
+"""How windows are laid; devices, progress, buffers and caches are this package's choice."""
 
 POSTPROCESSING: Mapping[str, frozenset[str]] = {
     "Activationsd": frozenset({"sigmoid", "softmax"}),
     "AsDiscreted": frozenset({"argmax", "threshold"}),
+    "DeleteItemsd": frozenset({"sep", "use_re"}),
+    "ToTensord": PREPROCESSING["ToTensord"],
     "EnsureTyped": PREPROCESSING["EnsureTyped"],
     "Invertd": frozenset(
         {
@@ -177,7 +241,8 @@ def arguments(
             f"{key} asks for {component['_target_']}, which is not in the table of known classes",
             hint=f"known here: {', '.join(sorted(table))}",
         )
-    given = {k: v for k, v in component.items() if k not in _MARKS}
+    left_out = _MARKS | _WITHOUT_EFFECT - table[name]
+    given = {k: v for k, v in component.items() if k not in left_out and (k != "lazy" or v)}
     unknown = sorted(k for k, v in given.items() if k not in table[name] | _KEYS and v is not None)
     if unknown:
         raise ModelError(f"{key}: the arguments {', '.join(unknown)} of {name} are not supported")

@@ -20,12 +20,18 @@ _WRAPPERS = ("model", "state_dict", "network", "network_weights")
 def sha256(path: str | Path) -> str:
     """The SHA-256 of a file in hexadecimal, read in pieces; remembered until the file changes.
 
+    Of a folder it is that of a list of its files: a line ``sha256  relative/path`` each, sorted.
+
     Raises
     ------
     ModelError
         When the file cannot be read.
     """
     path = Path(path)
+    if path.is_dir():
+        files = sorted(f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file())
+        lines = "".join(f"{sha256(path / name)}  {name}\n" for name in files)
+        return hashlib.sha256(lines.encode()).hexdigest()
     try:
         state = path.stat()
         return _sha256(path, state.st_mtime_ns, state.st_size)
@@ -54,6 +60,29 @@ def load_state(path: str | Path) -> dict[str, torch.Tensor]:
         raise ModelError("no weights: there is no such file", source=path)
     content = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
     return _state_in(content, path)
+
+
+def load_entry(path: Path, key: str) -> Any:
+    """One entry of a PyTorch file of tensors, arrays and numbers, read without running any of it.
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, damaged or asks to run code, or has no such entry.
+    """
+    import numpy as np
+    from torch.serialization import safe_globals
+
+    # What an array of numbers is pickled with, under its names in NumPy 1 and 2; an array of
+    # objects stays within the same limits.
+    make: Any = np.empty(0).__reduce__()[0]
+    makers = [(make, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")]
+    kinds = [type(np.dtype(name)) for name in ("bool", "int32", "int64", "float32", "float64")]
+    with safe_globals([*makers, np.ndarray, np.dtype, *kinds]):
+        content = _torch(path)
+    if not isinstance(content, Mapping) or key not in content:
+        raise ModelError(f"holds no entry {key}", source=path)
+    return content[key]
 
 
 def _safetensors(path: Path) -> Any:
