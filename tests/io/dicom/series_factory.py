@@ -73,7 +73,8 @@ def csa_header(tags: dict[str, Sequence[Any]]) -> bytes:
     content = b"SV10\4\3\2\1" + struct.pack("<2I", len(tags), 77)
     for name, items in tags.items():
         texts = [str(item).encode() + b"\0" for item in items]
-        content += struct.pack("<64si4s3i", name.encode(), len(texts), b"FD", 4, len(texts), 77)
+        vr = b"LO" if "Secret" in str(items) else b"FD"
+        content += struct.pack("<64si4s3i", name.encode(), len(texts), vr, 4, len(texts), 77)
         for text in texts:
             padded = text + bytes(-len(text) % 4)
             content += struct.pack("<4i", len(text), len(text), 77, len(text)) + padded

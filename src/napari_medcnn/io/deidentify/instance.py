@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_medcnn.core.errors import ReadError
-from napari_medcnn.io.deidentify.cleaning import Changes, Cleaner, Patient
+from napari_medcnn.io.deidentify.cleaning import PRIVATE, Changes, Cleaner, Patient
 from napari_medcnn.io.deidentify.look import Look, looks
 from napari_medcnn.io.deidentify.options import TABLE_EDITION, Dates
-from napari_medcnn.io.deidentify.profile import Profile
+from napari_medcnn.io.deidentify.profile import Action, Profile
 from napari_medcnn.io.deidentify.pseudonyms import Pseudonyms
+from napari_medcnn.io.deidentify.safe_private import safe_values, write_safe_values
 from napari_medcnn.io.dicom.guarded import dicom_failures, read_dataset
 
 if TYPE_CHECKING:
@@ -92,7 +93,11 @@ def _cleaned(dataset: FileDataset, profile: Profile, pseudonyms: Pseudonyms) -> 
     person = hashlib.sha256(_person(dataset).encode()).digest()
     found = looks(dataset)
     cleaner = Cleaner(profile, pseudonyms, patient, sop_class)
+    kept = safe_values(dataset)
     cleaner.clean(dataset)
+    write_safe_values(dataset, kept)
+    if kept:
+        cleaner.changes[PRIVATE, str(Action.RENEWED)] += len(kept)
     _say_so(dataset, profile, patient)
     return CleanedInstance(
         path=Path(

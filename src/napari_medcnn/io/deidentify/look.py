@@ -5,6 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from napari_medcnn.io.deidentify.safe_private import tile_values
+from napari_medcnn.io.dicom.mosaic import UIH_TILE_COUNT
+
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
@@ -19,7 +22,7 @@ class Look(StrEnum):
     COMMENT = "has a comment inside its compressed pixels, which were left as they are"
     FACE = "says that its pixels show recognizable features"
     DOCUMENT = "is a report or presentation: its content was removed"
-    MOSAIC = "is a mosaic, and the number of its tiles was private: convert it before"
+    MOSAIC = "is a mosaic whose tiles could not be described anew: convert it before"
 
 
 _SCREEN_CLASSES = (
@@ -48,9 +51,13 @@ def looks(dataset: Dataset) -> tuple[Look, ...]:
         Look.COMMENT: _has_comment(dataset),
         Look.FACE: _text(dataset, "RecognizableVisualFeatures") == "YES",
         Look.DOCUMENT: _text(dataset, "SOPClassUID").startswith(_DOCUMENT_CLASSES),
-        Look.MOSAIC: "MOSAIC" in _text(dataset, "ImageType").upper(),
+        Look.MOSAIC: _is_mosaic(dataset) and not tile_values(dataset),
     }
     return tuple(look for look, found in checks.items() if found)
+
+
+def _is_mosaic(dataset: Dataset) -> bool:
+    return "MOSAIC" in _text(dataset, "ImageType").upper() or UIH_TILE_COUNT in dataset
 
 
 def _is_screen(dataset: Dataset) -> bool:

@@ -44,7 +44,10 @@ class Options:
     @property
     def method_codes(self) -> tuple[tuple[str, str], ...]:
         """Code value and meaning (DCM, CID 7050) of the profile and each option that is used."""
-        codes = [("113100", "Basic Application Confidentiality Profile")]
+        codes = [
+            ("113100", "Basic Application Confidentiality Profile"),
+            ("113111", "Retain Safe Private Option"),
+        ]
         if self.dates is Dates.SHIFT:
             codes.append(
                 ("113107", "Retain Longitudinal Temporal Information Modified Dates Option")

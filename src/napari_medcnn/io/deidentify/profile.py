@@ -23,6 +23,7 @@ class Action(StrEnum):
     REFERENCES = "reduced to references with new UIDs"  # U*
     PSEUDONYM = "replaced by the pseudonym"
     KEEP = "kept"  # K; sequences are entered
+    RENEWED = "written anew, known numbers only"  # K of the safe private option
 
 
 _TABLE_ACTIONS = {

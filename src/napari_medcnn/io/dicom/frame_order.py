@@ -30,7 +30,7 @@ PRIVATE_TAGS = (
     0x00430010, 0x00431039,  # GE
 )  # fmt: skip
 
-_GE_B_VALUE_MARK = 1_000_000_000
+GE_B_VALUE_MARK = 1_000_000_000
 """GE adds this to some b-values (GE's DICOM conformance statement)."""
 
 _POSITION_POINTERS = (0x00209057, 0x00200032, 0x00209056)
@@ -179,4 +179,4 @@ def _private_diffusion(
     parts = [number(private(dataset, 0x0019, "GEMS_ACQU_01", e)) for e in (0xBB, 0xBC, 0xBD)]
     known = [part for part in parts if part is not None]
     # GE's directions are along frequency, phase and slice, not along the patient's axes.
-    return ge % _GE_B_VALUE_MARK, None, tuple(known) if len(known) == 3 else None
+    return ge % GE_B_VALUE_MARK, None, tuple(known) if len(known) == 3 else None

@@ -23,11 +23,13 @@ from napari_medcnn.io.dicom.tag_values import floats, integer, private
 if TYPE_CHECKING:
     from napari_medcnn.io.dicom.tag_values import Values
 
-_CSA_CREATOR = "SIEMENS CSA HEADER"
+CSA_CREATOR, CSA_IMAGE_HEADER = "SIEMENS CSA HEADER", 0x10
+TILE_COUNT, SLICE_NORMAL = "NumberOfImagesInMosaic", "SliceNormalVector"
+"""Values of the CSA image header."""
+
 _CSA_TAGS = [*((0x0029 << 16) + slot for slot in range(0x10, 0x20)),
              *((0x0029 << 16) + slot * 0x100 + 0x10 for slot in range(0x10, 0x20))]  # fmt: skip
-_UIH_GRID_COUNT = 0x00651050
-_UIH_TILES = 0x00651051
+UIH_TILE_COUNT, UIH_TILES = 0x00651050, 0x00651051
 _NORMAL_TOLERANCE = 0.01
 """By how much the CSA header's normal may differ from that of rows and columns, cosines."""
 
@@ -46,10 +48,10 @@ def tiles(frame: FrameHeader, dataset: Values) -> list[FrameHeader]:
 
 def _siemens_tiles(frame: FrameHeader, dataset: Values) -> list[FrameHeader]:
     csa = _csa_header(frame)
-    count = integer(_csa_value(csa, "NumberOfImagesInMosaic")) or 0
+    count = integer(csa.get(TILE_COUNT)) or 0
     if count < 1:
         return [_refused(frame, "and the number of its slices is not told")]
-    normal = floats(_csa_value(csa, "SliceNormalVector"), 3)
+    normal = floats(csa.get(SLICE_NORMAL), 3)
     if normal is None:
         return [_refused(frame, "and the order of its slices is not told")]
     step = _slice_step(dataset)
@@ -76,7 +78,7 @@ def _siemens_tiles(frame: FrameHeader, dataset: Values) -> list[FrameHeader]:
 
 
 def _uih_tiles(frame: FrameHeader, dataset: Values) -> list[FrameHeader]:
-    sequence = dataset.get(_UIH_TILES)
+    sequence = dataset.get(UIH_TILES)
     items = [] if sequence is None else sequence.value
     count = _uih_count(dataset)
     positions = [floats(item.get("ImagePositionPatient"), 3) for item in items]
@@ -113,7 +115,7 @@ def _tile_shape(frame: FrameHeader, count: int) -> tuple[int, int]:
 
 
 def _uih_count(dataset: Values) -> int:
-    found = dataset.get(_UIH_GRID_COUNT)
+    found = dataset.get(UIH_TILE_COUNT)
     return 0 if found is None else integer(found.value) or 0
 
 
@@ -127,25 +129,28 @@ def _csa_header(frame: FrameHeader) -> dict[str, Any]:
     """The CSA image header; read only of mosaics, because every Siemens file has a large one."""
     import pydicom
 
+    with warnings.catch_warnings(), BoundedReader(frame.path) as stream:
+        warnings.simplefilter("ignore")
+        dataset = pydicom.dcmread(
+            stream, stop_before_pixels=True, specific_tags=_CSA_TAGS, force=True
+        )
+        return csa_values(dataset)
+
+
+def csa_values(dataset: Values) -> dict[str, Any]:
+    """The values of a Siemens CSA image header by name; none where there is no sound one."""
+    content = private(dataset, 0x0029, CSA_CREATOR, CSA_IMAGE_HEADER)
+    if not isinstance(content, bytes):
+        return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from nibabel.nicom import csareader
 
-        with BoundedReader(frame.path) as stream:
-            dataset = pydicom.dcmread(
-                stream, stop_before_pixels=True, specific_tags=_CSA_TAGS, force=True
-            )
-        content = private(dataset, 0x0029, _CSA_CREATOR, 0x10)
-        if not isinstance(content, bytes):
-            return {}
-        try:
-            return dict(csareader.read(content)["tags"])
-        except (csareader.CSAReadError, struct.error, ValueError, KeyError, UnicodeError):
-            return {}
-
-
-def _csa_value(csa: dict[str, Any], name: str) -> Any:
-    return csa.get(name, {}).get("items")
+    try:
+        tags = csareader.read(content)["tags"]
+    except (csareader.CSAReadError, struct.error, ValueError, KeyError, UnicodeError):
+        return {}
+    return {name: tag["items"] for name, tag in tags.items()}
 
 
 def _refused(frame: FrameHeader, reason: str) -> FrameHeader:
