@@ -29,6 +29,12 @@ def shared_data() -> Path:
     return root
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What the engine keeps for later stays out of the user's cache."""
+    os.environ["MEDCNN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def sample_data() -> Path:
     """The sample files that the repository ships."""
