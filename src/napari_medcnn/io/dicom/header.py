@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +60,8 @@ class FrameHeader:
     Lengths are in mm, `pixel_spacing` is (between rows, between columns), positions and direction
     cosines are LPS as in DICOM; None where the file does not tell. `index` counts the file's frames
     or, of a mosaic, its tiles; a tile's `shape` is its own and `tile` its first row and column.
-    `order` tells frames at the same position apart.
+    `order` tells frames at the same position apart. `sop_uid` is a name of our own where the file
+    has none.
     """
 
     path: Path
@@ -128,6 +131,14 @@ def frame_headers(dataset: Values, path: Path, encoding: Encoding) -> list[Frame
     ]
 
 
+def name_without_uid(path: Path) -> str:
+    """What stands for the instance UID of a file that has none.
+
+    Always the same for a path, and tells nothing of it: folders are named after patients.
+    """
+    return f"file-{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}"
+
+
 def _plain_frames(dataset: Values, first: FrameHeader) -> list[FrameHeader]:
     """All frames of a file without functional groups; a dose grid gives each its height."""
     if first.frame_count == 1:
@@ -186,7 +197,7 @@ def _frame(
         path=path,
         index=index,
         frame_count=count,
-        sop_uid=str(dataset.get("SOPInstanceUID") or path),
+        sop_uid=str(dataset.get("SOPInstanceUID") or name_without_uid(path)),
         series_uid=str(dataset.get("SeriesInstanceUID") or ""),
         series_number=integer(dataset.get("SeriesNumber")),
         series_description=str(dataset.get("SeriesDescription") or "").strip(),

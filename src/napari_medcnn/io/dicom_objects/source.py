@@ -13,6 +13,7 @@ from napari_medcnn.core.errors import ReadError, WriteError
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.io.dicom.guarded import DEFLATED, read_dataset
+from napari_medcnn.io.dicom.header import name_without_uid
 from napari_medcnn.io.dicom.scan import looks_like_dicom
 from napari_medcnn.io.dicom_objects.dataset import damage_told
 from napari_medcnn.io.dicom_objects.tracking import derived_uid
@@ -147,8 +148,7 @@ def _headers(path: Path, wanted: Iterable[str]) -> dict[str, Dataset]:
         for file in islice(_files(path), MAX_FILES):
             if not missing:
                 break
-            # A file without an instance UID in its data set is known by its path.
-            names = missing & {str(file)} or missing & {_sop_uid(file, missing)}
+            names = missing & {name_without_uid(file)} or missing & {_sop_uid(file, missing)}
             for name in names:
                 found[name] = _header(file)
             missing -= names
