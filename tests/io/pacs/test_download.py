@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.uid import generate_uid
 
+from napari_medcnn.app.studies.indexing import IndexReport, index_folder
 from napari_medcnn.core.errors import WriteError
+from napari_medcnn.core.events import JobControl, run_to_end
 from napari_medcnn.io.pacs import download as module
 from napari_medcnn.io.pacs.download import Download
 from napari_medcnn.io.pacs.errors import PacsError
 from napari_medcnn.io.pacs.query import SeriesKey
+from napari_medcnn.io.read import read
 from tests.pacs_server import StoredSeries, pixels_in
 
 
@@ -54,6 +58,24 @@ def test_a_wrong_count_leaves_nothing(tmp_path, key, files, sent, expected) -> N
             download.add(content)
         download.complete(expected)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_power_loss_leaves_is_neither_read_nor_indexed(tmp_path, key, files, stored) -> None:
+    folder = tmp_path / "fetched"
+    with Download(folder, key) as download:
+        for content in files:
+            download.add(content)
+        download.complete(len(files))
+    cut_off = Download(folder, key).__enter__()  # never left, as when the power goes
+    for content in files[:2]:
+        cut_off.add(changed(content, SOPInstanceUID=generate_uid()))
+    (left,) = (path for path in folder.iterdir() if path.name != key.series_uid)
+    assert len(list(left.iterdir())) == 2
+    (volume,) = read(folder)
+    assert not volume.findings
+    assert volume.array.shape[0] == len(files)
+    job = index_folder(folder, JobControl(), tmp_path / "cache")
+    assert run_to_end(job, IndexReport).files == len(files)
 
 
 def test_an_error_on_the_way_leaves_nothing(tmp_path, key, files) -> None:
