@@ -8,6 +8,7 @@ from typing import Literal
 from napari_medcnn.core.geometry import Index
 
 BackendName = Literal["torch", "openvino"]
+Precision = Literal["float32", "float16"]
 Mirroring = Literal["model", "none", "all"]
 
 
@@ -46,7 +47,7 @@ class RunOptions:
 
     device: str = "auto"
     backend: Literal["auto"] | BackendName = "auto"
-    precision: Literal["auto", "float32", "float16"] = "auto"
+    precision: Literal["auto"] | Precision = "auto"
     batch: int | None = None
     threads: int | None = None
     mirror: Mirroring = "model"

@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from napari_medcnn.core.errors import InputMismatch
 from napari_medcnn.core.geometry import AxisMap, Index
 from napari_medcnn.core.volume import Volume
+from napari_medcnn.inference.options import Precision as Precision
 from napari_medcnn.models.spec import ModelSpec, Step
-
-Precision = Literal["float32", "float16"]
 
 COARSE_FACTOR = 4.0
 """Voxels that are longer than the model's by more than this hide what it was trained to see.
