@@ -131,6 +131,18 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Connections in a folder of the test's own, and no keyring of the user's.
+
+    It holds for every module that imports it.
+    """
+    folder = tmp_path / "configuration"
+    monkeypatch.setenv("MEDCNN_CONFIG", str(folder))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    return folder
+
+
 @contextmanager
 def cutting_proxy(port: int, after: int) -> Iterator[int]:
     """A TCP proxy to a port of loopback that drops both ends after `after` bytes of answers.

@@ -27,19 +27,12 @@ from tests.pacs_server import (
     Orthanc,
     free_port,
     orthanc,
+    own_configuration,
     pixels_in,
     write_mr_series,
 )
 
-__all__ = ["orthanc"]
-
-
-@pytest.fixture(autouse=True)
-def own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "configuration"
-    monkeypatch.setenv("MEDCNN_CONFIG", str(folder))
-    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
-    return folder
+__all__ = ["orthanc", "own_configuration"]
 
 
 def add_web(medcnn: Callable, url: str, *more: str) -> None:

@@ -22,17 +22,12 @@ from tests.pacs_server import (
     Orthanc,
     free_port,
     orthanc,
+    own_configuration,
     pixels_in,
     write_mr_series,
 )
 
-__all__ = ["orthanc"]
-
-
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MEDCNN_CONFIG", str(tmp_path / "configuration"))
-    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+__all__ = ["orthanc", "own_configuration"]
 
 
 @pytest.fixture

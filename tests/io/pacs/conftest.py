@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.volume import Volume
-from tests.pacs_server import StoredSeries, orthanc, write_mr_series
+from tests.pacs_server import StoredSeries, orthanc, own_configuration, write_mr_series
 
-__all__ = ["orthanc"]  # a server, for the tests that ask for one
-
-
-@pytest.fixture(autouse=True)
-def own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "configuration"
-    monkeypatch.setenv("MEDCNN_CONFIG", str(folder))
-    return folder
+__all__ = ["orthanc", "own_configuration"]
 
 
 @pytest.fixture(scope="session")
