@@ -14,8 +14,9 @@ from typing import Any
 from napari_medcnn.core.errors import InputMismatch
 from napari_medcnn.core.geometry import AxisMap, Index
 from napari_medcnn.core.volume import Volume
+from napari_medcnn.inference import nnunet_grid, nnunet_windows
 from napari_medcnn.inference.options import Precision as Precision
-from napari_medcnn.models.spec import ModelSpec, Step
+from napari_medcnn.models.spec import ModelSpec, Step, WindowLayout
 
 COARSE_FACTOR = 4.0
 """Voxels that are longer than the model's by more than this hide what it was trained to see.
@@ -146,7 +147,7 @@ def resolve(spec: ModelSpec, facts: ImageFacts, device: str = "auto") -> Inferen
     on_gpu = device.startswith("cuda")
     batch = spec.window_batch if on_gpu else 1
     outputs = output_channels(spec)
-    windows = count_windows(shape, roi, spec.overlap)
+    windows = count_windows(shape, roi, spec.overlap, spec.window_layout)
     return InferencePlan(
         model=spec.id,
         title=spec.title,
@@ -181,22 +182,28 @@ def describe(plan: InferencePlan) -> list[str]:
     ]
 
 
-def window_starts(size: int, window: int, overlap: float) -> tuple[int, ...]:
-    """First voxels of the windows along one axis, as MONAI's sliding window lays them.
+def window_starts(
+    size: int, window: int, overlap: float, layout: WindowLayout = "monai"
+) -> tuple[int, ...]:
+    """First voxels of the windows along one axis, as MONAI's or nnU-Net's sliding window lays them.
 
-    Neighbours start ``int(window × (1 − overlap))`` voxels apart; the last is moved back so that
-    it ends with the axis. An axis shorter than the window is padded and holds one.
+    MONAI's neighbours start ``int(window × (1 − overlap))`` voxels apart; the last is moved back so
+    that it ends with the axis. An axis shorter than the window is padded and holds one.
     """
+    if layout == "nnunet":
+        return nnunet_windows.window_starts(size, window, overlap)
     size = max(size, window)
     step = window if window == size else max(int(window * (1 - overlap)), 1)
     count = math.ceil((size - window) / step) + 1
     return tuple(min(number * step, size - window) for number in range(count))
 
 
-def count_windows(shape: Index, roi_size: Index, overlap: float) -> int:
+def count_windows(
+    shape: Index, roi_size: Index, overlap: float, layout: WindowLayout = "monai"
+) -> int:
     """How many windows cover a grid."""
     axes = zip(shape, roi_size, strict=True)
-    return math.prod(len(window_starts(n, r or n, overlap)) for n, r in axes)
+    return math.prod(len(window_starts(n, r or n, overlap, layout)) for n, r in axes)
 
 
 def output_channels(spec: ModelSpec) -> int:
@@ -269,6 +276,11 @@ def _after(step: Step, shape: list[int], spacing: list[float]) -> tuple[list[int
         # MONAI keeps the first and last voxel's centre: (n - 1) intervals, rounded.
         steps = zip(shape, spacing, wanted, strict=True)
         return [round((n - 1) * s / w) + 1 for n, s, w in steps], wanted
+    if step.target == "NnunetPreprocessd":
+        forward, target = step.arguments["transpose_forward"], step.arguments["spacing"]
+        now = [spacing[axis] for axis in forward]
+        made = nnunet_grid.resampled_shape([shape[axis] for axis in forward], now, target)
+        return [max(n, 1) for n in reversed(made)], [float(s) for s in reversed(target)]
     if step.target == "DivisiblePadd":
         blocks = zip(shape, _reversed(step, "k"), strict=True)
         return [math.ceil(n / max(k, 1)) * max(int(k), 1) for n, k in blocks], spacing
@@ -305,7 +317,15 @@ def _peak_memory(
 
 def _width(spec: ModelSpec) -> int:
     """Feature maps of the network at full resolution."""
-    for name in ("channels", "init_filters", "features", "filters", "feature_size"):
+    names = (
+        "channels",
+        "init_filters",
+        "features",
+        "features_per_stage",
+        "filters",
+        "feature_size",
+    )
+    for name in names:
         value = spec.network.get(name)
         if value:
             return int(value[0] if isinstance(value, list | tuple) else value)

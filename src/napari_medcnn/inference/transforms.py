@@ -25,6 +25,9 @@ from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.imaging.bias_field import correct_bias_field
 from napari_medcnn.imaging.intensity import normalise_by_brain_median
 from napari_medcnn.inference.brain import brain_mask
+from napari_medcnn.inference.nnunet_preprocess import NnunetPreprocessd
+
+__all__ = ["BrainMaskd", "N4BiasCorrectiond", "NnunetPreprocessd", "NormalizeByBrainMediand"]
 
 Case: TypeAlias = dict[Hashable, Any]
 

@@ -35,7 +35,7 @@ def load_network(spec: ModelSpec, device: str = "cpu", member: int = 0) -> torch
     Parameters
     ----------
     spec : ModelSpec
-        Of a kind that PyTorch runs: ``monai``, ``torchscript`` or ``exported``.
+        Of a kind that PyTorch runs: ``monai``, ``nnunet``, ``torchscript`` or ``exported``.
     device : str
         ``"cpu"``, ``"cuda:0"`` or ``"mps"``.
     member : int
@@ -103,6 +103,10 @@ def _value(value: Any, spec: ModelSpec) -> Any:
 def _loaded(spec: ModelSpec, file: Path) -> torch.nn.Module:
     if spec.kind == "monai":
         network = _filled(build_network(spec), spec, file)
+    elif spec.kind == "nnunet":
+        from napari_medcnn.models import nnunet_network
+
+        network = nnunet_network.load_network(spec, file)
     elif spec.kind in ("torchscript", "exported"):
         network = load_program(spec, file)
     else:

@@ -11,6 +11,7 @@ from napari_medcnn.models.expressions import ArrayFunction
 
 Activation = Literal["sigmoid", "softmax"]
 Blend = Literal["constant", "gaussian"]
+WindowLayout = Literal["monai", "nnunet"]
 NetworkKind = Literal["monai", "nnunet", "torchscript", "exported", "onnx", "saved_model"]
 """What `ModelSpec.weights` is: parameters for a known class, or a whole program."""
 
@@ -107,6 +108,8 @@ class ModelSpec:
         Of neighbouring windows, 0..1.
     blend, blend_sigma : str, float
         How overlapping windows are weighed: alike, or by a Gaussian of this share of the window.
+    window_layout : {"monai", "nnunet"}
+        Whose rule says where windows start and which Gaussian weighs them.
     padding, padding_value : str, float
         What surrounds an image that is smaller than a window.
     window_batch : int
@@ -148,6 +151,7 @@ class ModelSpec:
     overlap: float = 0.25
     blend: Blend = "constant"
     blend_sigma: float = 0.125
+    window_layout: WindowLayout = "monai"
     padding: str = "constant"
     padding_value: float = 0.0
     window_batch: int = 1

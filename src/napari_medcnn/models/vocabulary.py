@@ -134,8 +134,10 @@ PREPROCESSING: Mapping[str, frozenset[str]] = {
 }
 """Transforms before the network, with their arguments beside ``keys``."""
 
-OURS: frozenset[str] = frozenset({"BrainMaskd", "N4BiasCorrectiond", "NormalizeByBrainMediand"})
-"""Those of `PREPROCESSING` that are this package's own."""
+OURS: frozenset[str] = frozenset(
+    {"BrainMaskd", "N4BiasCorrectiond", "NormalizeByBrainMediand", "NnunetPreprocessd"}
+)
+"""The package's own transforms; ``NnunetPreprocessd`` stands in no bundle."""
 
 _WINDOWS = frozenset(
     {
