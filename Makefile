@@ -36,6 +36,8 @@ docs: $(READY)
 pictures: $(READY)
 	xvfb-run -a -s "-screen 0 1600x1000x24" $(BIN)/python docs/pictures.py
 
+# nnU-Net's networks come without the dependencies of that package's other networks: they bring a
+# torchvision that fits no other build of torch than the default one.
 $(READY): pyproject.toml constraints.txt
 	sh tools/system_packages.sh
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -43,6 +45,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,test]'
+	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt dynamic-network-architectures
 	touch $(READY)
 
 clean:
