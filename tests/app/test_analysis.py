@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from napari_medcnn.app.analysis import (
-    CaseResult,
-    analyse,
-    one_volume,
-    require_measurable,
-)
+from napari_medcnn.app.analysis import CaseResult, analyse
+from napari_medcnn.app.case import one_volume, require_measurable
 from napari_medcnn.app.case_folder import LABELS, RUN
+from napari_medcnn.app.case_options import CaseOptions
 from napari_medcnn.core.errors import Cancelled, InputMismatch, MedcnnError, ReadError, WriteError
 from napari_medcnn.core.events import Event, JobControl, Progress, run_to_end
 from napari_medcnn.core.volume import Finding, Severity, Volume
+from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.models.registry import find_model
 from napari_medcnn.models.spec import ModelSpec
 from tests.bundle_factory import make_bundle
+
+CPU = RunOptions(device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_a_case_is_read_segmented_measured_and_written(
     scan: Path, spec: ModelSpec, tmp_path: Path
 ) -> None:
     events: list[Event] = []
-    job = analyse(scan, spec, tmp_path / "out", device="cpu", min_volume_mm3=50.0)
+    job = analyse(scan, spec, tmp_path / "out", CaseOptions(CPU, min_volume_mm3=50.0))
     result = run_to_end(job, CaseResult, events.append)
     stages = list(dict.fromkeys(e.stage for e in events if isinstance(e, Progress)))
     assert (stages[0], stages[-2:]) == ("reading image", ["measuring", "writing"])
@@ -66,7 +66,7 @@ def test_a_case_is_read_segmented_measured_and_written(
 
 def test_a_cancelled_case_has_no_record(scan: Path, spec: ModelSpec, tmp_path: Path) -> None:
     control = JobControl()
-    job = analyse(scan, spec, tmp_path / "out", control=control, device="cpu")
+    job = analyse(scan, spec, tmp_path / "out", CaseOptions(CPU), control=control)
     with pytest.raises(Cancelled):
         for event in job:
             if isinstance(event, Progress) and event.stage == "measuring":
@@ -78,12 +78,12 @@ def test_a_record_never_stands_beside_files_of_another_run(
     scan: Path, spec: ModelSpec, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    run_to_end(analyse(scan, spec, out, device="cpu"), CaseResult)
+    run_to_end(analyse(scan, spec, out, CaseOptions(CPU)), CaseResult)
     (out / "lesions.json").unlink()
     (out / "lesions.json").mkdir()  # the second run fails in the middle of writing
     (out / "lesions.json" / "x").touch()
     with pytest.raises(WriteError):
-        run_to_end(analyse(scan, spec, out, device="cpu"), CaseResult)
+        run_to_end(analyse(scan, spec, out, CaseOptions(CPU)), CaseResult)
     assert not (out / RUN).exists()
 
 
@@ -91,10 +91,10 @@ def test_a_bad_input_leaves_the_results_of_before(
     scan: Path, spec: ModelSpec, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    run_to_end(analyse(scan, spec, out, device="cpu"), CaseResult)
+    run_to_end(analyse(scan, spec, out, CaseOptions(CPU)), CaseResult)
     scan.write_bytes(b"not an image")
     with pytest.raises(MedcnnError):
-        run_to_end(analyse(scan, spec, out, device="cpu"), CaseResult)
+        run_to_end(analyse(scan, spec, out, CaseOptions(CPU)), CaseResult)
     assert (out / RUN).exists()
 
 
@@ -112,20 +112,20 @@ def test_the_same_case_may_run_again_and_another_may_not(
 ) -> None:
     out = tmp_path / "out"
     for smallest in (0.0, 50.0):
-        job = analyse(scan, spec, out, device="cpu", min_volume_mm3=smallest)
+        job = analyse(scan, spec, out, CaseOptions(CPU, min_volume_mm3=smallest))
         assert run_to_end(job, CaseResult).table.min_volume_mm3 == smallest
     before = (out / LABELS).read_bytes()
     other = _another(scan, tmp_path / "other")
     with pytest.raises(WriteError, match=r"another case .*scan\.nii\.gz.*--overwrite"):
-        run_to_end(analyse(other, spec, out, device="cpu"), CaseResult)
+        run_to_end(analyse(other, spec, out, CaseOptions(CPU)), CaseResult)
     assert (out / LABELS).read_bytes() == before and (out / RUN).exists()
-    run_to_end(analyse(other, spec, out, device="cpu", overwrite=True), CaseResult)
+    run_to_end(analyse(other, spec, out, CaseOptions(CPU, overwrite=True)), CaseResult)
 
 
 def test_another_model_does_not_replace_the_results_of_the_first(
     scan: Path, spec: ModelSpec, tmp_path: Path
 ) -> None:
-    run_to_end(analyse(scan, spec, tmp_path / "out", device="cpu"), CaseResult)
+    run_to_end(analyse(scan, spec, tmp_path / "out", CaseOptions(CPU)), CaseResult)
     with pytest.raises(WriteError, match="another case or model"):
         run_to_end(analyse(scan, replace(spec, id="dark"), tmp_path / "out"), CaseResult)
 

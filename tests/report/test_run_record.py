@@ -15,7 +15,8 @@ import pytest
 from napari_medcnn.core.events import Done, Message, Progress
 from napari_medcnn.core.segmentation import ModelReference
 from napari_medcnn.core.volume import Finding, Severity
-from napari_medcnn.report.run_record import RunRecord, StageClock, peak_memory_gb
+from napari_medcnn.report.peak_memory import peak_memory_gb, restart_peak
+from napari_medcnn.report.run_record import RunRecord, StageClock
 
 MODEL = ModelReference("flair", "1.0", "cd" * 32, "FLAIR lesions")
 
@@ -85,3 +86,13 @@ def test_versions_are_told_without_importing_the_packages() -> None:
         "assert s()['torch']; assert not {'torch', 'monai', 'SimpleITK'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts the peak anew")
+def test_the_peak_of_a_run_is_not_that_of_the_one_before() -> None:
+    block = bytearray(300_000_000)
+    before = peak_memory_gb()
+    del block
+    assert restart_peak()
+    after = peak_memory_gb()
+    assert before is not None and after is not None and after < before - 0.2

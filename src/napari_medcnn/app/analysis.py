@@ -1,40 +1,81 @@
-"""The whole road of one case: read, segment, measure, write. What the command runs.
+"""The whole road of one case: read, compute, write. What the command and the batch run.
 
-A case's folder counts as done when it holds ``run.json``, which is written last: what an aborted
-run leaves behind cannot be taken for a result.
+The three parts are functions of their own, so that a batch can read the next case and write the
+last one while a model computes. A case's folder counts as done when it holds ``run.json``, which is
+written last: what an aborted run leaves behind cannot be taken for a result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_medcnn.app.case_folder import (
-    LABELS,
-    LESIONS_CSV,
-    LESIONS_JSON,
-    OVERLAY,
-    RUN,
-    require_own_results,
-    require_writable,
-)
+from napari_medcnn.app.case import Case, Inputs, case_of, one_volume, require_measurable
+from napari_medcnn.app.case_folder import require_own_results, require_writable
+from napari_medcnn.app.case_options import DEFAULT_OPTIONS, CaseOptions, region_within
+from napari_medcnn.app.case_request import Request, request_of
 from napari_medcnn.app.volume_reference import fingerprint
-from napari_medcnn.core.errors import InputMismatch, ReadError
-from napari_medcnn.core.events import Done, Event, Job, JobControl, Progress
+from napari_medcnn.core.events import Done, Event, Fallback, Job, JobControl, Progress
 from napari_medcnn.core.lesion import LesionTable
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.models.spec import ModelSpec
 
 if TYPE_CHECKING:
+    from napari_medcnn.inference.loaded import LoadedModel
     from napari_medcnn.report.run_record import StageClock
 
 READING, MEASURING, WRITING = "reading image", "measuring", "writing"
 """The stages beside the model's own."""
 
-Inputs = str | Path | Sequence[str | Path]
+
+@dataclass(frozen=True, eq=False)
+class ReadCase:
+    """A case whose images are in memory.
+
+    Parameters
+    ----------
+    case : Case
+        Which one.
+    folder : Path
+        Where its results go.
+    volumes : tuple of Volume
+        Its images in the order of the model's channels.
+    request : Request
+        What was asked of it.
+    clock : StageClock
+        What it took so far.
+    """
+
+    case: Case
+    folder: Path
+    volumes: tuple[Volume, ...]
+    request: Request
+    clock: StageClock
+
+
+@dataclass(frozen=True, eq=False)
+class ComputedCase:
+    """A case with its label map, not yet measured.
+
+    Parameters
+    ----------
+    read : ReadCase
+        Its images.
+    segmentation : Segmentation
+        On the grid of the first.
+    fallbacks : tuple of Fallback
+        What went otherwise than planned.
+    peak_memory_gb : float or None
+        Largest resident memory of the process while the model ran, in 10^9 bytes.
+    """
+
+    read: ReadCase
+    segmentation: Segmentation
+    fallbacks: tuple[Fallback, ...] = ()
+    peak_memory_gb: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,42 +118,30 @@ class CaseResult:
 
 
 def analyse(
-    inputs: Inputs,
+    inputs: Inputs | Case,
     spec: ModelSpec,
     out_dir: str | Path,
+    options: CaseOptions = DEFAULT_OPTIONS,
     *,
     control: JobControl | None = None,
-    device: str = "auto",
-    min_volume_mm3: float | None = None,
     series: str | None = None,
-    accept_findings: bool = False,
-    dicom: Sequence[str] = (),
-    overwrite: bool = False,
 ) -> Job:
     """Read a case, segment it, measure its lesions and write everything into a folder.
 
     Parameters
     ----------
-    inputs : path or sequence of paths
+    inputs : path or sequence of paths, or Case
         A file or folder with one volume; for a model of several channels one each, in its order.
     spec : ModelSpec
         The model.
     out_dir : str or Path
         The case's folder; made if needed. Results of the same images and model are replaced.
+    options : CaseOptions
+        How the model runs and what is written.
     control : JobControl, optional
         Cancels, pauses and resumes.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
-    min_volume_mm3 : float, optional
-        Smaller components are left out of the tables; the model's own advice by default.
     series : str, optional
         Which volume of the input, where there are several.
-    accept_findings : bool
-        Go on although the reader found something that forbids measuring.
-    dicom : sequence of str
-        DICOM objects to write too, see :func:`napari_medcnn.app.dicom_export.write_objects`.
-    overwrite : bool
-        Replace the results of another case or model too.
 
     Yields
     ------
@@ -124,137 +153,111 @@ def analyse(
     ReadError, InputMismatch, ModelError, WriteError, Cancelled
         As reading, segmenting and writing do.
     """
-    from napari_medcnn.imaging.lesions import find_lesions
-    from napari_medcnn.report.run_record import StageClock
-
     control = control or JobControl()
     folder = Path(out_dir)
-    clock = StageClock()
+    case = inputs if isinstance(inputs, Case) else case_of(inputs, series=series)
     require_writable(folder)
 
     yield Progress(READING, 0, 1)
-    with clock.stage(READING):
-        volumes = tuple(one_volume(path, series) for path in _paths(inputs))
-        for volume in volumes:
-            require_measurable(volume, accept_findings)
-        if not overwrite:
-            require_own_results(folder, spec.id, [fingerprint(v) for v in volumes])
+    read = read_case(case, spec, folder, options)
     yield Progress(READING, 1, 1)
 
-    segmentation = yield from _segmented(volumes, spec, control, device, accept_findings, clock)
+    computed = yield from compute_case(read, spec, options, control)
 
     control.checkpoint()
     yield Progress(MEASURING, 0, 1)
-    with clock.stage(MEASURING):
-        advised = segmentation.advised_min_volume_mm3
-        smallest = advised if min_volume_mm3 is None else min_volume_mm3
-        table = find_lesions(
-            segmentation, volumes[0], min_volume_mm3=smallest, accept_blocking=accept_findings
-        )
+    result = measure_case(computed, options)
     yield Progress(MEASURING, 1, 1)
 
     control.checkpoint()
     yield Progress(WRITING, 0, 1)
-    result = _write(CaseResult(folder, volumes[0], segmentation, table), volumes, clock, dicom)
+    result = write_case(computed, result, options)
     yield Progress(WRITING, 1, 1)
     yield Done(result)
 
 
-def one_volume(path: str | Path, series: str | None = None) -> Volume:
-    """The only volume of a file or folder.
+def read_case(case: Case, spec: ModelSpec, folder: Path, options: CaseOptions) -> ReadCase:
+    """Read a case's images and check that they may be measured and their results written.
 
     Raises
     ------
-    ReadError
-        When there are several; the hint lists them.
+    ReadError, InputMismatch
+        When an image cannot be read, or must not be measured unseen.
+    WriteError
+        When the folder holds the results of another case or model.
     """
-    from napari_medcnn.io.read import read
+    from napari_medcnn.report.run_record import StageClock
 
-    volumes = read(path, series)
-    if len(volumes) > 1:
-        names = "; ".join(f"{v.name} (series {v.source.series})" for v in volumes)
-        raise ReadError(
-            f"holds {len(volumes)} volumes", source=path, hint=f"choose a series: {names}"
-        )
-    return volumes[0]
-
-
-def require_measurable(volume: Volume, accept_findings: bool) -> None:
-    """Refuse a volume with findings that forbid measuring, unless the user accepts them.
-
-    Raises
-    ------
-    InputMismatch
-        With the findings' texts.
-    """
-    if volume.blocking_findings and not accept_findings:
-        raise InputMismatch(
-            "must not be measured unseen: " + " ".join(f.text for f in volume.blocking_findings),
-            source=volume.source.path or volume.name,
-            hint="look at it, then accept the findings",
-        )
+    clock = StageClock()
+    with clock.stage(READING):
+        request = request_of(case, spec, options)
+        volumes = tuple(one_volume(image) for image in case.ordered_for(spec))
+        for volume in volumes:
+            require_measurable(volume, options.run.accept_findings)
+        if not options.overwrite:
+            require_own_results(folder, spec.id, [fingerprint(v) for v in volumes])
+    return ReadCase(case, folder, volumes, request, clock)
 
 
-def _segmented(
-    volumes: tuple[Volume, ...],
+def compute_case(
+    read: ReadCase,
     spec: ModelSpec,
+    options: CaseOptions,
     control: JobControl,
-    device: str,
-    accept_findings: bool,
-    clock: StageClock,
-) -> Generator[Event, None, Segmentation]:
-    from napari_medcnn.inference.segment import segment
+    loaded: LoadedModel | None = None,
+) -> Generator[Event, None, ComputedCase]:
+    """Run the model on a case that was read; yields the run's events and returns its label map.
 
-    job = segment(volumes, spec, control, device=device, accept_findings=accept_findings)
-    clock.start()
+    Parameters
+    ----------
+    loaded : LoadedModel, optional
+        The model's network where it is kept for many cases.
+    """
+    from napari_medcnn.inference.segment import segment
+    from napari_medcnn.report.peak_memory import peak_memory_gb, restart_peak
+
+    restart_peak()
+    region = region_within(options.run.region, read.volumes[0].geometry.shape)
+    wanted = replace(options.of_model(), region=region)
+    fallbacks: list[Fallback] = []
+    job = segment(read.volumes, spec, control, wanted, loaded)
+    read.clock.start()
     for event in job:
-        clock.on_event(event)
+        read.clock.on_event(event)
         if isinstance(event, Done):
-            segmentation: Segmentation = event.result
-            return segmentation
+            return ComputedCase(read, event.result, tuple(fallbacks), peak_memory_gb())
+        if isinstance(event, Fallback):
+            fallbacks.append(event)
         yield event
     raise RuntimeError("the model's job ended without a result")
 
 
-def _write(
-    result: CaseResult, inputs: tuple[Volume, ...], clock: StageClock, dicom: Sequence[str]
-) -> CaseResult:
-    """Write the case's files, the record last; an earlier run's record goes first."""
-    from napari_medcnn.app.dicom_export import write_objects
-    from napari_medcnn.io.write import write_segmentation
-    from napari_medcnn.report.overlay import write_overlay
-    from napari_medcnn.report.run_record import RunRecord
-    from napari_medcnn.report.tables import write_lesions_csv, write_lesions_json
+def measure_case(computed: ComputedCase, options: CaseOptions) -> CaseResult:
+    """Find and measure the lesions of a label map."""
+    from napari_medcnn.imaging.lesions import find_lesions
 
-    folder, volume = result.folder, result.volume
-    segmentation, table = result.segmentation, result.table
-    with clock.stage(WRITING):
-        (folder / RUN).unlink(missing_ok=True)
-        write_segmentation(segmentation, volume, folder / LABELS)
-        write_lesions_csv(table, folder / LESIONS_CSV)
-        write_lesions_json(table, folder / LESIONS_JSON, volume=volume, segmentation=segmentation)
-        write_overlay(volume, segmentation, table, folder / OVERLAY)
-        if dicom:
-            write_objects(dicom, segmentation, volume, table, folder)
-    if segmentation.model is None:
-        raise RuntimeError("a model's segmentation names its model")
-    # The record has times of its own, of the whole case: two that differ would only puzzle.
-    parameters = {k: v for k, v in segmentation.parameters.items() if k != "seconds"}
-    RunRecord(
-        model=segmentation.model,
-        input_name=", ".join(_input_name(volume) for volume in inputs),
-        parameters={**parameters, "min_volume_mm3": table.min_volume_mm3},
-        seconds_by_stage=clock.seconds,
-        started=clock.started,
-        findings=tuple(finding for volume in inputs for finding in volume.findings),
-        input_fingerprints=tuple(fingerprint(volume) for volume in inputs),
-    ).write(folder / RUN)
-    return replace(result, seconds=clock.seconds)
+    read, segmentation = computed.read, computed.segmentation
+    volume = read.volumes[0]
+    with read.clock.stage(MEASURING):
+        advised = segmentation.advised_min_volume_mm3
+        smallest = advised if options.min_volume_mm3 is None else options.min_volume_mm3
+        table = find_lesions(
+            segmentation,
+            volume,
+            min_volume_mm3=smallest,
+            accept_blocking=options.run.accept_findings,
+        )
+    return CaseResult(read.folder, volume, segmentation, table)
 
 
-def _input_name(volume: Volume) -> str:
-    return volume.name if volume.source.path is None else volume.source.path.name
+def write_case(computed: ComputedCase, result: CaseResult, options: CaseOptions) -> CaseResult:
+    """Write a case's files, the record last; an earlier run's record goes first.
 
+    Raises
+    ------
+    WriteError
+        When a file cannot be written; the folder then holds no record.
+    """
+    from napari_medcnn.app.case_files import write_results
 
-def _paths(inputs: Inputs) -> list[str | Path]:
-    return [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    return replace(result, seconds=write_results(computed, result, options))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_medcnn.app.analysis import CaseResult, analyse
+from napari_medcnn.app.case_options import CaseOptions
 from napari_medcnn.cli import output
 from napari_medcnn.cli.options import JsonOption, OverwriteOption
 from napari_medcnn.cli.segment import show_case
@@ -23,9 +24,8 @@ def demo(
     from napari_medcnn.models.registry import find_model
 
     spec = find_model("flair_lesions")
-    result = output.follow(
-        analyse(sample_path("flair_baseline"), spec, out, overwrite=overwrite), CaseResult
-    )
+    options = CaseOptions(overwrite=overwrite)
+    result = output.follow(analyse(sample_path("flair_baseline"), spec, out, options), CaseResult)
     if as_json:
         output.print_json(result.to_json())
     else:

@@ -69,7 +69,7 @@ def export(
     Names, model and smallest lesion come from lesions.json beside the labels, where medcnn segment
     left one.
     """
-    from napari_medcnn.app.analysis import require_measurable
+    from napari_medcnn.app.case import require_measurable
     from napari_medcnn.imaging.lesions import find_lesions
     from napari_medcnn.io.read import read_segmentation
     from napari_medcnn.io.write import write_segmentation
@@ -101,7 +101,7 @@ def export(
 
 
 def _one_frame(source: Path, series: str | None, frame: int | None) -> Volume:
-    from napari_medcnn.app.analysis import one_volume
+    from napari_medcnn.app.case import one_volume
 
     volume = one_volume(source, series)
     if volume.frames is None:

@@ -29,7 +29,7 @@ def lesions(
     as_json: JsonOption = False,
 ) -> None:
     """Measure every connected component of a label map, in millimetres."""
-    from napari_medcnn.app.analysis import one_volume, require_measurable
+    from napari_medcnn.app.case import one_volume, require_measurable
     from napari_medcnn.imaging.lesions import find_lesions
     from napari_medcnn.io.read import read_segmentation
     from napari_medcnn.report.tables import lesion_records, write_lesions_csv, write_lesions_json

@@ -15,6 +15,10 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from napari_medcnn.core.errors import Cancelled
 
 Level: TypeAlias = Literal["info", "warning"]
+CaseState: TypeAlias = Literal[
+    "waiting", "reading", "computing", "writing", "done", "skipped", "failed"
+]
+"""How far one case of many is; the last three are final."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,34 @@ class Preview:
 
 
 @dataclass(frozen=True)
+class CaseUpdate:
+    """One case of a batch is in another state than before.
+
+    Parameters
+    ----------
+    case : str
+        Its id.
+    state : CaseState
+        How far it is.
+    text : str
+        Why it failed, was skipped or runs again; ``""`` where there is nothing to say.
+    lesions : int, optional
+        How many were found; None before it is done.
+    volume_ml : float, optional
+        Their total; None before it is done, or where it is unknown.
+    seconds : float, optional
+        How long it took, reading and writing included; None before it is done.
+    """
+
+    case: str
+    state: CaseState
+    text: str = ""
+    lesions: int | None = None
+    volume_ml: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class Done:
     """The last event: the job's result."""
 
@@ -85,7 +117,7 @@ class Failed:
     cancelled: bool = False
 
 
-Event: TypeAlias = Progress | Message | Metric | Fallback | Preview | Done | Failed
+Event: TypeAlias = Progress | Message | Metric | Fallback | Preview | CaseUpdate | Done | Failed
 Job: TypeAlias = Generator[Event, None, None]
 
 _Result = TypeVar("_Result")

@@ -17,6 +17,7 @@ from napari_medcnn.core.events import Done, Event, Progress
 from napari_medcnn.core.segmentation import ModelReference
 from napari_medcnn.core.volume import Finding
 from napari_medcnn.report.notice import RESEARCH_USE_NOTICE
+from napari_medcnn.report.peak_memory import peak_memory_gb
 
 SCHEMA = "napari-medcnn run"
 SCHEMA_VERSION = 1
@@ -47,8 +48,15 @@ class RunRecord:
     software : dict
         Versions of Python and of what computes.
     peak_memory_gb : float or None
-        Largest resident memory of this process so far in 10^9 bytes; None where the system does
-        not tell.
+        Largest resident memory of this process in 10^9 bytes, while the model ran where the system
+        can tell that, else so far; None where it does not tell.
+    predicted, measured : dict
+        What the plan expected of the model's stages, ``seconds`` and ``peak_memory_bytes``, and
+        what came.
+    fallbacks : tuple of dict
+        What went otherwise than planned: ``wanted``, ``used``, ``reason``.
+    request : dict
+        What was asked: which files, model and options, to know the same request again.
     """
 
     model: ModelReference
@@ -59,7 +67,11 @@ class RunRecord:
     findings: tuple[Finding, ...] = ()
     input_fingerprints: tuple[str, ...] = ()
     software: Mapping[str, str] = field(default_factory=lambda: software_versions())
-    peak_memory_gb: float | None = field(default_factory=lambda: peak_memory_gb())
+    peak_memory_gb: float | None = field(default_factory=peak_memory_gb)
+    predicted: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    fallbacks: tuple[Mapping[str, Any], ...] = ()
+    request: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.started.tzinfo is None:
@@ -87,7 +99,10 @@ class RunRecord:
                 "total": round(sum(self.seconds_by_stage.values()), 3),
             },
             "peak_memory_gb": self.peak_memory_gb,
+            "plan": {"predicted": dict(self.predicted), "measured": dict(self.measured)},
+            "fallbacks": [dict(fallback) for fallback in self.fallbacks],
             "software": dict(self.software),
+            "request": dict(self.request),
         }
 
     def write(self, path: str | Path) -> None:
@@ -157,14 +172,3 @@ def software_versions() -> dict[str, str]:
         except PackageNotFoundError:
             versions[package] = "not installed"
     return versions
-
-
-def peak_memory_gb() -> float | None:
-    """Largest resident memory of this process so far in 10^9 bytes; None where unknown."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such module
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Bytes on macOS, kibibytes on Linux and the BSDs (getrusage(2)).
-    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e9, 3)

@@ -72,7 +72,7 @@ def write_lesions_csv(table: LesionTable, path: str | Path) -> None:
     WriteError
         When `path` cannot be written.
     """
-    cells = [{k: _csv_cell(v) for k, v in record.items()} for record in lesion_records(table)]
+    cells = [{k: csv_cell(v) for k, v in record.items()} for record in lesion_records(table)]
     frame = pd.DataFrame(cells, columns=list(COLUMNS))
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
@@ -118,7 +118,8 @@ def write_lesions_json(
     write_json(path, content)
 
 
-def _csv_cell(value: Any) -> Any:
+def csv_cell(value: Any) -> Any:
+    """A value as a cell: rounded, and no text that a spreadsheet would run as a formula."""
     if isinstance(value, float):
         return float(f"{value:.{CSV_DIGITS}g}")
     if isinstance(value, str):
