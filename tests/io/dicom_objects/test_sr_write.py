@@ -10,7 +10,7 @@ import pytest
 
 from napari_medcnn.core.errors import WriteError
 from napari_medcnn.core.geometry import Geometry
-from napari_medcnn.core.lesion import Lesion, LesionTable
+from napari_medcnn.core.lesion import Lesion, LesionTable, Review, Verdict
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.imaging.lesions import find_lesions
 from napari_medcnn.io.dicom_objects.export import DicomResult, write_dicom
@@ -43,6 +43,16 @@ def figures(group: hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations) -> 
         key = (measurement.name.meaning, derivation.meaning if derivation else "")
         found[key] = (float(measurement.value), measurement.unit.value)
     return found
+
+
+def evaluations(group: hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations) -> dict[str, str]:
+    """What is said beside the figures, without the finding's category, which is coded alike."""
+    told = group.get_qualitative_evaluations()
+    return {e.name.meaning: e.value.meaning for e in told if e.name.meaning != "Finding category"}
+
+
+def reviewed(lesion: Lesion, review: Review) -> Lesion:
+    return replace(lesion, review=review)
 
 
 def test_each_lesion_has_a_group_with_its_figures_units_site_and_segment(
@@ -100,14 +110,36 @@ def test_tracking_uids_are_the_same_in_every_export_of_the_same_labels(
     assert not {group.tracking_uid for group in groups(other)} & set(uids[0])
 
 
-def test_what_was_not_measured_is_left_out_and_never_zero(volume: Volume, tmp_path: Path) -> None:
+def test_what_was_not_measured_is_told_as_such_and_never_zero(
+    volume: Volume, tmp_path: Path
+) -> None:
     unknown = replace(volume, spacing_known=False)
     table = find_lesions(two_boxes(volume), unknown)
     assert table.lesions[0].volume_mm3.value is None
     result = DicomResult(two_boxes(volume), unknown, table)
     report, _ = write_dicom(result, tmp_path / "a.sr.dcm")
+    assert_valid(report)
     for group in groups(report):
-        assert not [key for key in figures(group) if key[0] in ("Volume", "Long axis")]
+        found = figures(group)
+        assert not [key for key in found if key[0] in ("Volume", "Long axis")]
+        assert ("Attenuation Coefficient", "Mean") in found
+        assert evaluations(group) == dict.fromkeys(
+            ("Volume", "Long axis", "Short axis", "Diameter"), "Measurement not attempted"
+        )
+
+
+def test_what_the_reader_decided_is_in_the_report_and_no_note(
+    volume: Volume, table: LesionTable, tmp_path: Path
+) -> None:
+    reviews = (Review(Verdict.ACCEPTED, "Jane Doe"), Review(Verdict.REJECTED), Review())
+    lesions = tuple(map(reviewed, table.lesions, reviews))
+    assert len(lesions) == len(table.lesions) == 3
+    result = DicomResult(two_boxes(volume), volume, replace(table, lesions=lesions))
+    report, _ = write_dicom(result, tmp_path / "a.sr.dcm")
+    assert_valid(report)
+    told = [evaluations(group).get("Reader's verdict") for group in groups(report)]
+    assert told == ["Accepted by reader", "Rejected by reader", None]
+    assert b"Jane" not in report.read_bytes()
 
 
 def test_a_report_of_no_lesions_is_refused(volume: Volume, tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from napari_medcnn.core.atomic import replacing
 from napari_medcnn.core.errors import WriteError
-from napari_medcnn.core.lesion import Lesion, LesionTable, Measurement
+from napari_medcnn.core.lesion import Lesion, LesionTable, Measurement, Verdict
 from napari_medcnn.core.segmentation import ModelReference
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.io.dicom_objects.codes import PRIVATE_SCHEME, Concept, concept_of
@@ -36,6 +36,9 @@ _ANY_PROCEDURE = "ImagingProcedure"
 _DIGITS = 6
 """Significant digits of a value: a Decimal String has room for 16 characters."""
 
+_Figure: TypeAlias = tuple[Any, Any, Measurement, Any]
+"""Its name, unit, value and derivation, as codes but for the value."""
+
 
 def write_sr(
     table: LesionTable,
@@ -50,8 +53,9 @@ def write_sr(
     """Write lesions as a measurement report, atomically.
 
     Each group has the lesion's tracking identifiers, its finding and site, its segment, and each
-    figure that could be measured with its UCUM unit and expected error. A figure that could not
-    be measured is left out, never written as zero.
+    figure that could be measured with its UCUM unit and expected error. A figure that could not be
+    measured is never written as zero: an evaluation of its name says so instead (CID 42). What the
+    reader decided is an evaluation too; the reader's notes are not written.
 
     Parameters
     ----------
@@ -165,6 +169,7 @@ def _group(
     import highdicom as hd
 
     concept = concept_of(segment.name)
+    figures = _figures(lesion, volume)
     return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(
             uid=segment.tracking_uid, identifier=segment.tracking_id
@@ -183,7 +188,8 @@ def _group(
         algorithm_id=None
         if model is None
         else hd.sr.AlgorithmIdentification(model.title or model.id, model.version or "unknown"),
-        measurements=_measurements(lesion, volume),
+        measurements=[_measurement(*figure) for figure in figures if figure[2].value is not None],
+        qualitative_evaluations=[*_not_measured(figures), *_verdict(lesion)],
     )
 
 
@@ -195,28 +201,47 @@ def _sites(concept: Concept) -> list[Any] | None:
     return [hd.sr.FindingSite(concept.site, laterality=concept.laterality)]
 
 
-def _measurements(lesion: Lesion, volume: Volume) -> list[Any]:
+def _figures(lesion: Lesion, volume: Volume) -> list[_Figure]:
     from pydicom.sr.codedict import codes
 
     mm = codes.UCUM.Millimeter
-    figures = [
+    value, unit = _intensity(volume)
+    return [
         (codes.SCT.Volume, codes.UCUM.CubicMillimeter, lesion.volume_mm3, None),
         (codes.SCT.LongAxis, mm, lesion.long_axis_mm, None),
         (codes.SCT.ShortAxis, mm, lesion.short_axis_mm, None),
         (codes.SCT.Diameter, mm, lesion.max_diameter_3d_mm, codes.SCT.Maximum),
-    ]
-    value, unit = _intensity(volume)
-    figures += [
         (value, unit, lesion.mean, codes.SCT.Mean),
         (value, unit, lesion.sd, codes.SCT.StandardDeviation),
         (value, unit, lesion.minimum, codes.SCT.Minimum),
         (value, unit, lesion.maximum, codes.SCT.Maximum),
     ]
+
+
+def _not_measured(figures: list[_Figure]) -> list[Any]:
+    """An evaluation for each name without a figure.
+
+    A NUM item without a value and with a qualifier would say the same; programs that take the
+    first of its values fail over it, highdicom among them.
+    """
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+
+    names = dict.fromkeys(name for name, _, figure, _ in figures if figure.value is None)
     return [
-        _measurement(name, unit, figure, derivation)
-        for name, unit, figure, derivation in figures
-        if figure.value is not None
+        hd.sr.QualitativeEvaluation(name, codes.cid42.MeasurementNotAttempted) for name in names
     ]
+
+
+def _verdict(lesion: Lesion) -> list[Any]:
+    import highdicom as hd
+    from pydicom.sr.coding import Code
+
+    verdict = lesion.review.verdict
+    if verdict is Verdict.UNREVIEWED:
+        return []
+    value = Code(verdict.value.upper(), PRIVATE_SCHEME, f"{verdict.value.capitalize()} by reader")
+    return [hd.sr.QualitativeEvaluation(Code("VERDICT", PRIVATE_SCHEME, "Reader's verdict"), value)]
 
 
 def _measurement(name: Any, unit: Any, figure: Measurement, derivation: Any) -> Any:
