@@ -242,9 +242,6 @@ def _on_grid(
 ) -> MetaTensor:
     meta = copy.deepcopy(image.meta)
     meta["spatial_shape"] = np.array(values.shape[1:])
-    return MetaTensor(
-        values,
-        affine=torch.from_numpy(affine),
-        meta=meta,
-        applied_operations=copy.deepcopy(image.applied_operations),
-    )
+    meta["affine"] = torch.from_numpy(affine)
+    operations = copy.deepcopy(image.applied_operations)
+    return MetaTensor(values, meta=meta, applied_operations=operations)

@@ -65,5 +65,4 @@ def resize_matrix(old: int, new: int, order: int) -> npt.NDArray[np.float32]:
     how = {"order": order, "mode": "edge", "anti_aliasing": False, "clip": False}
     matrix = resize(np.eye(old), (new, old), **how)  # type: ignore[no-untyped-call]
     result: npt.NDArray[np.float32] = np.ascontiguousarray(matrix, dtype=np.float32)
-    result.setflags(write=False)
     return result
