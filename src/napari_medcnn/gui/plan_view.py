@@ -11,7 +11,9 @@ from napari_medcnn.core.errors import MedcnnError
 from napari_medcnn.core.volume import Finding, Severity, Volume
 from napari_medcnn.gui.collapsible import Section
 from napari_medcnn.gui.notices import NoticeBoard, WrappedLabel, sentence
-from napari_medcnn.inference.plan import InferencePlan, describe, facts_of, resolve
+from napari_medcnn.inference.forecast import forecast
+from napari_medcnn.inference.options import RunOptions
+from napari_medcnn.inference.plan import InferencePlan, describe
 from napari_medcnn.models.spec import ModelSpec
 
 
@@ -63,7 +65,7 @@ class PlanView(QWidget):
         """Plan a run, or say why there can be none."""
         blocking = tuple(f for volume in volumes for f in volume.blocking_findings)
         try:
-            plan = resolve(spec, facts_of(volumes), device)
+            plan = forecast(volumes, spec, RunOptions(device=device))
         except MedcnnError as error:
             self._show(None, ((Severity.BLOCKING, str(error)),), ())
         else:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from napari_medcnn.core.errors import MedcnnError
+from napari_medcnn.inference.memory import give_back_freed_memory
 
 
 def choose_device(wanted: str = "auto") -> str:
@@ -48,9 +49,10 @@ def torch_threads(count: int | None) -> Iterator[None]:
 
 
 def release_memory(device: str) -> None:
-    """Give memory that torch keeps for later back to the device."""
+    """Give memory that is kept for later back to the device, and to the system."""
     import torch
 
+    give_back_freed_memory()
     if device.startswith("cuda"):
         torch.cuda.empty_cache()
     elif device == "mps":

@@ -7,66 +7,35 @@ without one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from napari_medcnn.core.errors import InputMismatch
-from napari_medcnn.core.geometry import AxisMap, Index
-from napari_medcnn.core.volume import Volume
-from napari_medcnn.inference import nnunet_grid, nnunet_windows
-from napari_medcnn.inference.options import Precision as Precision
-from napari_medcnn.models.spec import ModelSpec, Step, WindowLayout
+from napari_medcnn.core.geometry import Index
+from napari_medcnn.inference.calibration import Calibration, Measurement, threads
+from napari_medcnn.inference.image_facts import ImageFacts as ImageFacts
+from napari_medcnn.inference.image_facts import check, doubts
+from napari_medcnn.inference.image_facts import facts_of as facts_of
+from napari_medcnn.inference.memory import Machine
+from napari_medcnn.inference.options import BackendName, Precision, RunOptions
+from napari_medcnn.inference.placement import Placement
+from napari_medcnn.inference.plan_grid import cheapest_axis, index, network_grid, windows_over
+from napari_medcnn.inference.plan_memory import PROGRAM_BYTES, Load, Memory, memory_of
+from napari_medcnn.inference.plan_text import describe as describe
+from napari_medcnn.models.spec import ModelSpec
 
-COARSE_FACTOR = 4.0
-"""Voxels that are longer than the model's by more than this hide what it was trained to see.
+OPENING_S = 1.0
+"""Reading the model and getting its network ready, measured."""
 
-Slices of 3 mm are every day's MR, and models at 1 mm are trained with them."""
+PREPARING_S_PER_VOXEL = 2.0e-8
+"""Bringing a voxel of the image, and one of the network's grid, to what the network takes; on one
+thread, measured."""
 
-PROGRAM_BYTES = 800e6
-"""Resident memory of Python with torch and monai loaded, measured on Linux."""
+REDUCING_S_PER_VALUE = 4.0e-9
+"""Making labels of one class of one voxel of the image, on one thread, measured."""
 
-_FLOAT32 = 4
-_RESAMPLING_BYTES = 24 + 8 + 8
-"""A voxel that is interpolated: three float64 coordinates, the result in float64, a copy."""
-
-_LIVE_MAPS = 4
-"""Feature maps of the full window that a U-shaped network holds at once: skip, join, in, out."""
-
-
-@dataclass(frozen=True)
-class ImageFacts:
-    """What a plan must know of an image, without its voxels.
-
-    Parameters
-    ----------
-    shape, spacing_mm : tuple
-        ``(z, y, x)`` of the volume's canonical array.
-    modalities : tuple of str
-        One an image: several images are the channels of one case. ``""`` where unknown.
-    orientation : str
-        Where z, y, x point to, e.g. ``"SPL"``.
-    axes : AxisMap
-        From the file's own axis order to the volume's.
-    is_2d, spacing_known : bool
-        As :class:`~napari_medcnn.core.volume.Volume` says.
-    frames : int
-        More than 1 for a series in time, echo or the like.
-    """
-
-    shape: Index
-    spacing_mm: tuple[float, float, float]
-    modalities: tuple[str, ...] = ("",)
-    orientation: str = "SPL"
-    axes: AxisMap = AxisMap()
-    is_2d: bool = False
-    spacing_known: bool = True
-    frames: int = 1
-
-    @property
-    def channels(self) -> int:
-        """Number of images."""
-        return len(self.modalities)
+OPENVINO_ONLY = ("onnx", "saved_model")
+"""Kinds of models that torch cannot run."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +48,8 @@ class InferencePlan:
         Id and name of the model.
     device : str
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, or ``"auto"`` while not chosen yet.
+    backend : {"torch", "openvino", "auto"}
+        What runs the network; ``"auto"`` while it was not measured which one is faster.
     precision : {"float32", "float16"}
         Of the network's arithmetic.
     source_shape, network_shape : tuple of int
@@ -90,11 +61,27 @@ class InferencePlan:
     overlap : float
         Of neighbouring windows.
     windows, batch : int
-        How many there are, and how many run at once.
+        How many there are, at most, and how many run at once.
     outputs : int
         Channels that the network gives.
+    answers : int
+        How often a window is answered: by every network of an ensemble, mirrored in every way.
+    stream_axis : int
+        Of `network_shape`, along which the windows advance.
+    memory : Memory
+        What the run holds beside the program and the image.
     peak_memory_bytes : float
-        Expected peak of the process's main memory, within some 50 %.
+        Expected peak of the process's main memory.
+    added_memory_bytes : float
+        How much of it the run adds to what the process holds.
+    peak_device_bytes : float
+        Expected peak of the device's own memory; 0 on the CPU.
+    seconds : float, optional
+        Expected time; None where `seconds_unknown` says why.
+    seconds_unknown : str
+        Why there is no expected time, ``""`` where there is one.
+    channels_last, compiled : bool
+        As :class:`~napari_medcnn.inference.backends.torch_backend.TorchBackend` says.
     warnings : tuple of str
         What the user should read before the run.
     """
@@ -102,6 +89,7 @@ class InferencePlan:
     model: str
     title: str
     device: str
+    backend: Literal["auto"] | BackendName
     precision: Precision
     source_shape: Index
     network_shape: Index
@@ -111,99 +99,90 @@ class InferencePlan:
     windows: int
     batch: int
     outputs: int
+    answers: int
+    stream_axis: int
+    memory: Memory
     peak_memory_bytes: float
+    added_memory_bytes: float
+    peak_device_bytes: float = 0.0
+    seconds: float | None = None
+    seconds_unknown: str = ""
+    channels_last: bool = False
+    compiled: bool = False
     warnings: tuple[str, ...] = ()
 
-
-def facts_of(volume: Volume | Sequence[Volume]) -> ImageFacts:
-    """The facts of a volume, or of the volumes that are one case's channels."""
-    volumes = (volume,) if isinstance(volume, Volume) else tuple(volume)
-    if not volumes:
-        raise InputMismatch("there is no image", hint="choose one")
-    first = volumes[0]
-    return ImageFacts(
-        shape=first.geometry.shape,
-        spacing_mm=first.geometry.spacing,
-        modalities=tuple(v.modality for v in volumes),
-        orientation=first.geometry.orientation,
-        axes=first.source.axes,
-        is_2d=any(v.is_2d for v in volumes),
-        spacing_known=all(v.spacing_known for v in volumes),
-        frames=max(v.frame_count for v in volumes),
-    )
+    @property
+    def placement(self) -> Placement:
+        """Where the run keeps its network and sums at first; torch while nothing was measured."""
+        return Placement(
+            device="cpu" if self.device == "auto" else self.device,
+            backend="torch" if self.backend == "auto" else self.backend,
+            precision=self.precision,
+            batch=self.batch,
+            sums_on="cpu" if self.device == "auto" else self.device,
+            channels_last=self.channels_last,
+            compiled=self.compiled,
+        )
 
 
-def resolve(spec: ModelSpec, facts: ImageFacts, device: str = "auto") -> InferencePlan:
+def resolve(
+    spec: ModelSpec,
+    facts: ImageFacts,
+    options: RunOptions = RunOptions(),
+    calibration: Calibration | None = None,
+    machine: Machine | None = None,
+) -> InferencePlan:
     """How `spec` will be run on an image with these facts.
+
+    Parameters
+    ----------
+    options : RunOptions
+        What the user chose.
+    calibration : Calibration, optional
+        What was measured of the model on this machine; there is no expected time without.
+    machine : Machine, optional
+        What the process holds and what it can get; a typical process without.
 
     Raises
     ------
     InputMismatch
         When the model cannot be run on such an image, with what to do instead.
     """
-    _check(spec, facts)
-    shape, spacing = _network_grid(spec, facts)
-    roi = _index(r or n for r, n in zip(spec.roi_size, shape, strict=True))
-    on_gpu = device.startswith("cuda")
-    batch = spec.window_batch if on_gpu else 1
-    outputs = output_channels(spec)
-    windows = count_windows(shape, roi, spec.overlap, spec.window_layout)
-    return InferencePlan(
+    check(spec, facts)
+    on_device = options.device.partition(":")[0] in ("cuda", "mps")
+    backend = _backend(spec, options, calibration, on_device)
+    measured = None if calibration is None or backend == "auto" else calibration.of(backend)
+    load = _load(spec, facts, options)
+    memory = memory_of(load, *_measured_bytes(measured, load, on_device))
+    resident = PROGRAM_BYTES + load.source_bytes if machine is None else machine.resident_bytes
+    on_host = _on_host(memory) if on_device else memory.peak
+    windows = _windows(spec, facts, options)
+    plan = InferencePlan(
         model=spec.id,
         title=spec.title,
-        device=device,
-        precision="float16" if on_gpu else "float32",
+        device=options.device,
+        backend=backend,
+        precision=_precision(options),
         source_shape=facts.shape,
-        network_shape=shape,
-        network_spacing_mm=spacing,
-        roi_size=roi,
+        network_shape=load.network_shape,
+        network_spacing_mm=network_grid(spec, facts.shape, facts.spacing_mm, facts.axes)[1],
+        roi_size=load.roi,
         overlap=spec.overlap,
         windows=windows,
-        batch=batch,
-        outputs=outputs,
-        peak_memory_bytes=_peak_memory(spec, facts, shape, roi, 0 if on_gpu else batch),
-        warnings=tuple(_warnings(spec, facts)),
+        batch=load.batch,
+        outputs=output_channels(spec),
+        answers=load.answers,
+        stream_axis=load.axis,
+        memory=memory,
+        peak_memory_bytes=float(resident + on_host),
+        added_memory_bytes=float(on_host),
+        peak_device_bytes=_on_device(memory, measured) if on_device else 0.0,
+        channels_last=measured is not None and measured.channels_last,
+        compiled=measured is not None and measured.compiled,
     )
-
-
-def describe(plan: InferencePlan) -> list[str]:
-    """The plan in a few lines for people, who say sizes as x × y × z."""
-    grid = " × ".join(f"{n}" for n in reversed(plan.network_shape))
-    spacing = " × ".join(f"{s:.3g}" for s in reversed(plan.network_spacing_mm))
-    window = " × ".join(f"{n}" for n in reversed(plan.roi_size))
-    device = "chosen when the run starts" if plan.device == "auto" else plan.device
-    return [
-        f"Model: {plan.title} ({plan.model})",
-        f"Grid: {grid} voxels of {spacing} mm (x × y × z)",
-        f"Windows: at most {plan.windows} of {window} voxels, overlap {plan.overlap:.0%}",
-        f"Device: {device}, {plan.precision}",
-        f"Memory: about {plan.peak_memory_bytes / 1e9:.1f} GB at the peak",
-        *(f"Note: {warning}" for warning in plan.warnings),
-    ]
-
-
-def window_starts(
-    size: int, window: int, overlap: float, layout: WindowLayout = "monai"
-) -> tuple[int, ...]:
-    """First voxels of the windows along one axis, as MONAI's or nnU-Net's sliding window lays them.
-
-    MONAI's neighbours start ``int(window × (1 − overlap))`` voxels apart; the last is moved back so
-    that it ends with the axis. An axis shorter than the window is padded and holds one.
-    """
-    if layout == "nnunet":
-        return nnunet_windows.window_starts(size, window, overlap)
-    size = max(size, window)
-    step = window if window == size else max(int(window * (1 - overlap)), 1)
-    count = math.ceil((size - window) / step) + 1
-    return tuple(min(number * step, size - window) for number in range(count))
-
-
-def count_windows(
-    shape: Index, roi_size: Index, overlap: float, layout: WindowLayout = "monai"
-) -> int:
-    """How many windows cover a grid."""
-    axes = zip(shape, roi_size, strict=True)
-    return math.prod(len(window_starts(n, r or n, overlap, layout)) for n, r in axes)
+    seconds, reason = _seconds(plan, load, measured)
+    warnings = (*doubts(spec, facts), *_memory_warning(plan, machine))
+    return replace(plan, seconds=seconds, seconds_unknown=reason, warnings=warnings)
 
 
 def output_channels(spec: ModelSpec) -> int:
@@ -212,126 +191,115 @@ def output_channels(spec: ModelSpec) -> int:
     return int(spec.network.get("out_channels", len(spec.labels) + background))
 
 
-def _check(spec: ModelSpec, facts: ImageFacts) -> None:
-    if facts.is_2d:
-        raise InputMismatch(
-            f"{spec.title} works on volumes, this is a single picture",
-            hint="open the whole series, or choose a model for pictures",
-        )
-    if facts.frames > 1:
-        raise InputMismatch(
-            f"the image has {facts.frames} frames, {spec.title} takes one",
-            hint="choose a frame",
-        )
-    if facts.channels != len(spec.channels):
-        names = ", ".join(channel.name for channel in spec.channels)
-        raise InputMismatch(
-            f"{spec.title} takes {len(spec.channels)} image(s) ({names}), not {facts.channels}",
-            hint="give one image a channel, in this order",
-        )
-    if not facts.spacing_known:
-        raise InputMismatch(
-            "the image's voxel size is unknown, so that nothing can be measured",
-            hint="open the original DICOM or NIfTI file",
-        )
+def answers_of(spec: ModelSpec, options: RunOptions) -> int:
+    """How often each window is answered: networks of the ensemble times ways to mirror."""
+    axes = {"none": 0, "all": 3, "model": len(spec.mirror_axes)}[options.mirror]
+    return int(len(spec.weight_files) * 2**axes)
 
 
-def _warnings(spec: ModelSpec, facts: ImageFacts) -> Iterator[str]:
-    for channel, modality in zip(spec.channels, facts.modalities, strict=True):
-        if channel.modality and modality and channel.modality != modality:
-            yield f"the image is {modality}; {spec.title} was made for {channel.modality}"
-    if spec.spacing_mm is not None:
-        model = max(spec.spacing_mm)
-        image = max(facts.spacing_mm)
-        if model > 0 and image > COARSE_FACTOR * model:
-            yield (
-                f"the image's voxels are up to {image:.3g} mm long, the model works at "
-                f"{model:.3g} mm: small lesions may be missed"
-            )
+def _backend(
+    spec: ModelSpec, options: RunOptions, calibration: Calibration | None, on_device: bool
+) -> Literal["auto"] | BackendName:
+    if spec.kind in OPENVINO_ONLY:
+        return "openvino"
+    if options.backend != "auto":
+        return options.backend
+    if on_device:
+        return "torch"
+    return "auto" if calibration is None else calibration.fastest
 
 
-def _network_grid(spec: ModelSpec, facts: ImageFacts) -> tuple[Index, tuple[float, float, float]]:
-    """Shape and spacing of the network's grid, its three axes in reverse: z, y, x for RAS."""
-    order = _axis_order(spec, facts)
-    shape = [facts.shape[axis] for axis in order]
-    spacing = [facts.spacing_mm[axis] for axis in order]
-    for step in spec.preprocessing:
-        shape, spacing = _after(step, shape, spacing)
-    z, y, x = spacing
-    return _index(shape), (z, y, x)
+def _precision(options: RunOptions) -> Precision:
+    if options.precision != "auto":
+        return options.precision
+    return "float16" if options.device.startswith("cuda") else "float32"
 
 
-def _axis_order(spec: ModelSpec, facts: ImageFacts) -> Index:
-    """Which axis of the canonical array each axis of the network's reversed grid is."""
-    if spec.axcodes:
-        return _index("SIPALR".find(code) // 2 for code in reversed(spec.axcodes))
-    return facts.axes.inverse().order
-
-
-def _after(step: Step, shape: list[int], spacing: list[float]) -> tuple[list[int], list[float]]:
-    """Shape and spacing after one step; crops are left out, so that sizes are upper bounds."""
-    if step.target == "Spacingd":
-        wanted = [float(p) or s for p, s in zip(_reversed(step, "pixdim"), spacing, strict=True)]
-        wanted = [w if w > 0 else s for w, s in zip(wanted, spacing, strict=True)]
-        # MONAI keeps the first and last voxel's centre: (n - 1) intervals, rounded.
-        steps = zip(shape, spacing, wanted, strict=True)
-        return [round((n - 1) * s / w) + 1 for n, s, w in steps], wanted
-    if step.target == "NnunetPreprocessd":
-        forward, target = step.arguments["transpose_forward"], step.arguments["spacing"]
-        now = [spacing[axis] for axis in forward]
-        made = nnunet_grid.resampled_shape([shape[axis] for axis in forward], now, target)
-        return [max(n, 1) for n in reversed(made)], [float(s) for s in reversed(target)]
-    if step.target == "DivisiblePadd":
-        blocks = zip(shape, _reversed(step, "k"), strict=True)
-        return [math.ceil(n / max(k, 1)) * max(int(k), 1) for n, k in blocks], spacing
-    if step.target in ("SpatialPadd", "ResizeWithPadOrCropd"):
-        sizes = zip(shape, _reversed(step, "spatial_size"), strict=True)
-        keep = step.target == "SpatialPadd"
-        return [max(n, int(s)) if keep or s <= 0 else int(s) for n, s in sizes], spacing
-    return shape, spacing
-
-
-def _reversed(step: Step, name: str) -> list[float]:
-    value: Any = step.arguments.get(name)
-    values = list(value) if isinstance(value, list | tuple) else [value] * 3
-    return [float(v or 0) for v in reversed(values)]
-
-
-def _peak_memory(
-    spec: ModelSpec, facts: ImageFacts, network_shape: Index, roi: Index, batch: int
-) -> float:
-    """Expected peak of main memory in bytes: the largest of three stages, and the program.
-
-    Preparing interpolates all channels at once; the network holds its grid's logits and the maps of
-    a window; finishing holds the logits and interpolates one class at a time back to the image.
-    """
-    source, network = math.prod(facts.shape), math.prod(network_shape)
-    inputs, outputs = len(spec.channels), output_channels(spec)
-    logits = network * _FLOAT32 * (outputs + 1)
-    preparing = source * inputs * 3 * _FLOAT32 + network * (24 + inputs * 3 * _FLOAT32)
-    window = batch * math.prod(roi) * _FLOAT32 * (_LIVE_MAPS * _width(spec) + 2 * outputs)
-    running = network * inputs * 2 * _FLOAT32 + logits + window
-    finishing = logits + source * (_RESAMPLING_BYTES + 4 * _FLOAT32) + network * 8
-    return float(PROGRAM_BYTES + source * _FLOAT32 + max(preparing, running, finishing))
-
-
-def _width(spec: ModelSpec) -> int:
-    """Feature maps of the network at full resolution."""
-    names = (
-        "channels",
-        "init_filters",
-        "features",
-        "features_per_stage",
-        "filters",
-        "feature_size",
+def _load(spec: ModelSpec, facts: ImageFacts, options: RunOptions) -> Load:
+    shape, _, order = network_grid(spec, facts.shape, facts.spacing_mm, facts.axes)
+    roi = index(r or n for r, n in zip(spec.roi_size, shape, strict=True))
+    part = _part(facts, options, order)
+    _, reach = windows_over(shape, roi, spec.overlap, part, spec.window_layout)
+    wanted = [(high - low) * n for n, (low, high) in zip(shape, part, strict=True)]
+    answers = answers_of(spec, options)
+    on_cuda = options.device.startswith("cuda")
+    unsure = options.keep_uncertainty
+    return Load(
+        spec=spec,
+        source_voxels=math.prod(facts.shape),
+        source_bytes=math.prod(facts.shape) * facts.voxel_bytes,
+        source_shape=index(facts.shape[axis] for axis in order),
+        network_shape=shape,
+        roi=roi,
+        reach=reach,
+        axis=cheapest_axis([math.ceil(n) for n in wanted], roi),
+        channels=facts.channels,
+        outputs=output_channels(spec) + (unsure and answers > 1),
+        maps=options.keep_probability + unsure * (1 + (answers > 1)),
+        batch=options.batch or (spec.window_batch if on_cuda else 1),
+        answers=answers,
+        threads=threads(options),
     )
-    for name in names:
-        value = spec.network.get(name)
-        if value:
-            return int(value[0] if isinstance(value, list | tuple) else value)
-    return 32
 
 
-def _index(values: Any) -> Index:
-    z, y, x = (int(v) for v in values)
-    return z, y, x
+def _windows(spec: ModelSpec, facts: ImageFacts, options: RunOptions) -> int:
+    shape, _, order = network_grid(spec, facts.shape, facts.spacing_mm, facts.axes)
+    roi = index(r or n for r, n in zip(spec.roi_size, shape, strict=True))
+    part = _part(facts, options, order)
+    return windows_over(shape, roi, spec.overlap, part, spec.window_layout)[0]
+
+
+def _part(facts: ImageFacts, options: RunOptions, order: Index) -> list[tuple[float, float]]:
+    """The region of interest along the network's axes, as shares of their length."""
+    start, stop = options.region or ((0, 0, 0), facts.shape)
+    shares = [
+        (max(a, 0) / n, min(z, n) / n) for a, z, n in zip(start, stop, facts.shape, strict=True)
+    ]
+    return [shares[axis] for axis in order]
+
+
+def _measured_bytes(
+    measured: Measurement | None, load: Load, on_device: bool
+) -> tuple[float | None, float | None]:
+    """Bytes of the network and of its work, scaled to the batch; None where not measured."""
+    if measured is None or on_device:
+        return None, None
+    members = len(load.spec.weight_files)
+    return members * measured.network_bytes, (
+        measured.working_bytes * load.batch / measured.batch
+        + (members - 1) * measured.working_bytes * (measured.backend == "openvino")
+    )
+
+
+def _on_host(memory: Memory) -> float:
+    """Main memory of a run whose network, sums and slabs are on a device."""
+    return memory.network + max(memory.preparing, memory.image + memory.results)
+
+
+def _on_device(memory: Memory, measured: Measurement | None) -> float:
+    if measured is not None and measured.device_bytes:
+        return measured.device_bytes + memory.sums + memory.reducing
+    return memory.network + memory.sums + max(memory.window, memory.reducing)
+
+
+def _seconds(
+    plan: InferencePlan, load: Load, measured: Measurement | None
+) -> tuple[float | None, str]:
+    """Expected time, or None and why."""
+    if plan.device == "auto":
+        return None, "unknown until the device is chosen"
+    if measured is None:
+        return None, "unknown until the model has run once on this machine"
+    voxels = load.source_voxels + math.prod(load.network_shape)
+    preparing = PREPARING_S_PER_VOXEL * voxels * load.channels
+    reducing = REDUCING_S_PER_VALUE * load.source_voxels * load.outputs
+    network = measured.seconds * plan.windows * plan.answers
+    return OPENING_S + network + (preparing + reducing) / load.threads, ""
+
+
+def _memory_warning(plan: InferencePlan, machine: Machine | None) -> Iterator[str]:
+    if machine is not None and plan.added_memory_bytes > machine.free_bytes:
+        yield (
+            f"the run needs about {plan.added_memory_bytes / 1e9:.1f} GB of memory, of which "
+            f"{machine.free_bytes / 1e9:.1f} GB are free: close other programs, or run a region"
+        )

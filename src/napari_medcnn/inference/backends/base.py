@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from napari_medcnn.inference.plan import Precision
+from napari_medcnn.inference.options import Precision
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from napari_medcnn.inference.backends.checks import check_finite, check_size, or
 from napari_medcnn.inference.backends.openvino_convert import converted
 from napari_medcnn.inference.backends.openvino_runtime import openvino
 from napari_medcnn.inference.device import release_memory
-from napari_medcnn.inference.plan import Precision
+from napari_medcnn.inference.options import Precision
 from napari_medcnn.inference.survive import is_out_of_memory
 from napari_medcnn.models.spec import ModelSpec
 from napari_medcnn.models.weights import sha256

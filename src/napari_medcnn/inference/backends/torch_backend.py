@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_medcnn.inference.backends.base import Backend
 from napari_medcnn.inference.backends.checks import check_finite, check_size, or_out_of_memory
 from napari_medcnn.inference.device import release_memory, torch_threads
-from napari_medcnn.inference.plan import Precision
+from napari_medcnn.inference.options import Precision
 
 if TYPE_CHECKING:
     import torch
