@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +16,8 @@ from typing import Any
 
 import pydicom
 import pytest
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StudyRootQueryRetrieveInformationModelFind,
@@ -235,6 +240,28 @@ def test_an_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
         list(open_connection(profile).find(Query()))
 
 
+def test_an_answer_that_inflates_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = gzip.compress(b" " * 50_000_000)
+    assert len(bomb) < 100_000
+    monkeypatch.setattr(dicomweb, "MAX_ANSWER_BYTES", 1_000_000)
+    zipped = reply(200, bomb, **{"Content-Encoding": "gzip"})
+    with web_server(zipped) as profile:
+        tracemalloc.start()
+        try:
+            with pytest.raises(PacsError, match="too long"):
+                list(open_connection(profile).find(Query()))
+            assert tracemalloc.get_traced_memory()[1] < 20_000_000
+        finally:
+            tracemalloc.stop()
+
+
+def test_the_endless_page_of_a_redirect_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dicomweb, "MAX_ANSWER_BYTES", 100_000)
+    away = reply(302, b" " * 5_000_000, Location="/rs/elsewhere")
+    with web_server(away) as profile, pytest.raises(PacsError, match="too long"):
+        list(open_connection(profile).find(Query()))
+
+
 @pytest.mark.parametrize(
     "status, match",
     [(403, "forbids"), (404, "nothing at this address"), (500, "problem of its own"), (418, "418")],
@@ -273,26 +300,99 @@ def test_a_login_is_not_passed_on_to_another_server() -> None:
     assert seen == [None]
 
 
-@pytest.mark.parametrize("body", ["json", "empty", "garbage"])
-def test_a_retrieval_that_is_no_dicom_leaves_nothing(tmp_path: Path, body: str) -> None:
+PART = b"--x\r\nContent-Type: application/dicom\r\n\r\n"
+MULTIPART = 'multipart/related; type="application/dicom"; boundary="x"'
+
+
+@contextmanager
+def archive(retrieval: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[WebProfile]:
+    """A server that lists a series of one image and answers its retrieval like this."""
     series = {
         "0020000E": {"vr": "UI", "Value": [KEY.series_uid]},
         "00201209": {"vr": "IS", "Value": [1]},
     }
-    parts = {
-        "json": reply(200, json.dumps([series]).encode()),
-        "empty": reply(200, b"--x--\r\n", 'multipart/related; boundary="x"'),
-        "garbage": reply(
-            200,
-            b"--x\r\nContent-Type: application/dicom\r\n\r\n" + b"\xff" * 500 + b"\r\n--x--\r\n",
-            'multipart/related; boundary="x"',
-        ),
-    }
+    listed = reply(200, json.dumps([series]).encode())
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         asked_for_list = "SeriesInstanceUID" in handler.path or "includefield" in handler.path
-        (parts["json"] if asked_for_list else parts[body])(handler)
+        (listed if asked_for_list else retrieval)(handler)
 
-    with web_server(answer) as profile, pytest.raises(PacsError):
+    with web_server(answer) as profile:
+        yield profile
+
+
+@pytest.mark.parametrize(
+    "retrieval",
+    [
+        reply(200, b"[{}]"),
+        reply(200, b"--x--\r\n", MULTIPART),
+        reply(200, PART + b"\xff" * 500 + b"\r\n--x--\r\n", MULTIPART),
+    ],
+    ids=["json", "empty", "garbage"],
+)
+def test_a_retrieval_that_is_no_dicom_leaves_nothing(
+    tmp_path: Path, retrieval: Callable[[BaseHTTPRequestHandler], None]
+) -> None:
+    with archive(retrieval) as profile, pytest.raises(PacsError):
         list(open_connection(profile).retrieve(KEY, tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def deflated(n_bytes: int) -> bytes:
+    """An image of this series whose private text inflates to so many bytes."""
+    image = dataset(SOPInstanceUID="1.2.5", SOPClassUID=MR_IMAGE)
+    image.StudyInstanceUID, image.SeriesInstanceUID = KEY.study_uid, KEY.series_uid
+    image.add_new(0x00091000, "UT", "x" * n_bytes)
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    stream = io.BytesIO()
+    image.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("chunk", [None, 7, 64])
+def test_a_deflated_image_is_refused_before_it_inflates(
+    tmp_path: Path, chunk: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if chunk is not None:
+        monkeypatch.setattr(dicomweb, "CHUNK_BYTES", chunk)
+    image = deflated(200_000)
+    assert len(image) < 2000
+    body = reply(200, PART + image + b"\r\n--x--\r\n", MULTIPART)
+    with archive(body) as profile, pytest.raises(PacsError, match="deflated"):
+        list(open_connection(profile).retrieve(KEY, tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [MULTIPART, "application/dicom"])
+def test_one_image_without_end_is_cut(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dicomweb, "MAX_INSTANCE_BYTES", 1_000_000)
+    body = reply(200, PART + bytes(5_000_000), kind)
+    with archive(body) as profile, pytest.raises(PacsError, match="too long"):
+        list(open_connection(profile).retrieve(KEY, tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_images_together_may_be_larger_than_one(
+    tmp_path: Path, stored: StoredSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dicomweb, "MAX_INSTANCE_BYTES", 100_000)
+    files = [path.read_bytes() for path in sorted(stored.folder.iterdir())]
+    assert sum(map(len, files)) > 300_000 > 3 * max(map(len, files))
+    parts = b"".join(PART + content + b"\r\n" for content in files)
+    series = {
+        "0020000E": {"vr": "UI", "Value": [stored.series_uid]},
+        "00201209": {"vr": "IS", "Value": [len(files)]},
+    }
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        is_list = "includefield" in handler.path
+        images = reply(200, parts + b"--x--\r\n", MULTIPART)
+        (reply(200, json.dumps([series]).encode()) if is_list else images)(handler)
+
+    with web_server(answer) as profile:
+        list(open_connection(profile).retrieve(SeriesKey(stored.study_uid, stored.series_uid),
+                                               tmp_path))  # fmt: skip
+    assert len(list((tmp_path / stored.series_uid).iterdir())) == len(files)

@@ -15,10 +15,16 @@ from dicomweb_client import DICOMwebClient
 
 from napari_medcnn.core.events import Done, Job, JobControl, Message, Progress
 from napari_medcnn.io.dicom.guarded import read_dataset
+from napari_medcnn.io.pacs.answer_limits import AnswerLimits
 from napari_medcnn.io.pacs.answers import unquoted
 from napari_medcnn.io.pacs.connection import Verified
 from napari_medcnn.io.pacs.credentials import Credential
-from napari_medcnn.io.pacs.download import MAX_INSTANCES, MAX_SERIES_BYTES, Download
+from napari_medcnn.io.pacs.download import (
+    MAX_INSTANCE_BYTES,
+    MAX_INSTANCES,
+    MAX_SERIES_BYTES,
+    Download,
+)
 from napari_medcnn.io.pacs.errors import PacsError
 from napari_medcnn.io.pacs.http import CHUNK_BYTES, WatchedSession, in_words, timeouts
 from napari_medcnn.io.pacs.profiles import WebProfile
@@ -34,7 +40,7 @@ from napari_medcnn.io.pacs.query import (
 from napari_medcnn.io.pacs.search import search
 from napari_medcnn.io.pacs.upload import Outgoing, Sent, outgoing_files
 
-MAX_ANSWER_BYTES = 256 * 1024**2
+MAX_ANSWER_BYTES = 64 * 1024**2
 """Longest list that a search may answer."""
 
 _PAGE = 1000
@@ -59,7 +65,10 @@ class WebConnection:
         """Ask for one study."""
         control = control or JobControl()
         yield from self._warnings()
-        with self._client(control, MAX_ANSWER_BYTES) as client, in_words(self.profile):
+        with (
+            self._client(control, AnswerLimits(MAX_ANSWER_BYTES, MAX_ANSWER_BYTES)) as client,
+            in_words(self.profile),
+        ):
             _datasets(client.search_for_studies(limit=1))
         yield Done(Verified(f"{self.profile.origin} answers DICOMweb"))
 
@@ -67,7 +76,7 @@ class WebConnection:
         """Look for studies or series by QIDO-RS."""
         control = control or JobControl()
         yield from self._warnings()
-        with self._client(control, MAX_ANSWER_BYTES) as client:
+        with self._client(control, AnswerLimits(MAX_ANSWER_BYTES, MAX_ANSWER_BYTES)) as client:
 
             def studies(filters: dict[str, str], most: int) -> list[pydicom.Dataset]:
                 with in_words(self.profile):
@@ -90,12 +99,12 @@ class WebConnection:
         control = control or JobControl()
         yield from self._warnings()
         yield Progress("asking what there is", 0, 0)
-        with self._client(control, MAX_ANSWER_BYTES) as client:
+        with self._client(control, AnswerLimits(MAX_ANSWER_BYTES, MAX_ANSWER_BYTES)) as client:
             expected = self._count(client, key)
         if expected > MAX_INSTANCES:
             raise PacsError(f"the series has more than {MAX_INSTANCES} images")
         with (
-            self._client(control, MAX_SERIES_BYTES) as client,
+            self._client(control, AnswerLimits(MAX_SERIES_BYTES, MAX_INSTANCE_BYTES)) as client,
             Download(folder, key) as download,
         ):
             yield Progress("retrieving", 0, expected)
@@ -112,7 +121,7 @@ class WebConnection:
         yield from self._warnings()
         outgoing = outgoing_files(paths)
         refusals: list[str] = []
-        with self._client(control, MAX_ANSWER_BYTES) as client:
+        with self._client(control, AnswerLimits(MAX_ANSWER_BYTES, MAX_ANSWER_BYTES)) as client:
             for number, file in enumerate(outgoing):
                 control.checkpoint()
                 yield Progress("sending", number, len(outgoing))
@@ -134,8 +143,8 @@ class WebConnection:
             yield Message(f"{text}: use https where the server can", "warning")
 
     @contextmanager
-    def _client(self, control: JobControl, most_bytes: int) -> Iterator[DICOMwebClient]:
-        with WatchedSession(self.profile, self._credential, control, most_bytes) as session:
+    def _client(self, control: JobControl, limits: AnswerLimits) -> Iterator[DICOMwebClient]:
+        with WatchedSession(self.profile, self._credential, control, limits) as session:
             with in_words(self.profile):
                 client = DICOMwebClient(
                     self.profile.url.rstrip("/"),

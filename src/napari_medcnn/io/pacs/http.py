@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from requests.auth import AuthBase
 
 from napari_medcnn.core.events import JobControl
 from napari_medcnn.io.dicom.guarded import dicom_failures
+from napari_medcnn.io.pacs.answer_limits import AnswerLimits, watch
 from napari_medcnn.io.pacs.credentials import Credential
 from napari_medcnn.io.pacs.errors import LoginRefused, PacsError
 from napari_medcnn.io.pacs.profiles import WebProfile
@@ -48,8 +49,8 @@ class WatchedSession(requests.Session):
         The login.
     control : JobControl
         Looked at before each request and between chunks.
-    most_bytes : int
-        Longest answer that is read.
+    limits : AnswerLimits
+        How much of an answer is read.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class WatchedSession(requests.Session):
         profile: WebProfile,
         credential: Credential | None,
         control: JobControl,
-        most_bytes: int,
+        limits: AnswerLimits,
     ) -> None:
         super().__init__()
         keep_queries_out_of_logs()
@@ -69,7 +70,9 @@ class WatchedSession(requests.Session):
             certificate = profile.client_certificate
             self.cert = (certificate, key) if key else certificate
         self._control = control
-        self._most_bytes = most_bytes
+        self._limits = limits
+        # Not after the request was sent: by then the bodies of redirects have been read.
+        self.hooks["response"].append(self._watched)
         self._last: requests.Response | None = None
 
     def close(self) -> None:
@@ -89,21 +92,11 @@ class WatchedSession(requests.Session):
             kwargs["verify"] = self._ca_file
         if self._last is not None:
             self._last.close()
-        response = self._last = super().send(request, **kwargs)
-        read: Callable[..., Iterator[Any]] = response.iter_content
+        self._last = super().send(request, **kwargs)
+        return self._last
 
-        def watched(chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
-            total = 0
-            for chunk in read(chunk_size, decode_unicode):
-                self._control.checkpoint()
-                total += len(chunk)
-                if total > self._most_bytes:
-                    response.close()
-                    raise PacsError("the server's answer is far too long")
-                yield chunk
-
-        response.iter_content = watched  # type: ignore[method-assign]
-        return response
+    def _watched(self, response: requests.Response, **_: Any) -> None:
+        watch(response, self._limits, self._control)
 
 
 class _Login(AuthBase):
@@ -120,7 +113,8 @@ class _Login(AuthBase):
             request.headers["Authorization"] = f"Bearer {self._credential.secret}"
             return request
         user = self._credential.user.encode()
-        return requests.auth.HTTPBasicAuth(user, self._credential.secret.encode())(request)
+        requests.auth.HTTPBasicAuth(user, self._credential.secret.encode())(request)
+        return request
 
 
 def timeouts(profile: WebProfile) -> tuple[float, float]:
