@@ -53,6 +53,23 @@ def read_bundle(folder: str | Path, *, need_weights: bool = True) -> ModelSpec:
         network and labels contradict each other.
     """
     folder = Path(os.path.normpath(Path(folder).absolute()))
+    config = open_config(folder)
+    try:
+        return _spec(folder, config, _metadata(folder), need_weights)
+    except ModelError as error:
+        if error.source is not None:
+            raise
+        raise ModelError(error.what, source=config.source, hint=error.hint) from error
+
+
+def open_config(folder: Path) -> Config:
+    """The configuration for inference of the bundle in `folder`, nothing worked out yet.
+
+    Raises
+    ------
+    ModelError
+        When there is none, or it cannot be parsed.
+    """
     file = next((p for name in _CONFIGS if (p := folder / "configs" / name).is_file()), None)
     if file is None:
         raise ModelError(
@@ -60,13 +77,7 @@ def read_bundle(folder: str | Path, *, need_weights: bool = True) -> ModelSpec:
             source=folder,
             hint="choose the folder of a MONAI Bundle",
         )
-    config = Config({**_parsed(file), "bundle_root": str(folder)}, file)
-    try:
-        return _spec(folder, config, _metadata(folder), need_weights)
-    except ModelError as error:
-        if error.source is not None:
-            raise
-        raise ModelError(error.what, source=file, hint=error.hint) from error
+    return Config({**_parsed(file), "bundle_root": str(folder)}, file)
 
 
 def _spec(folder: Path, config: Config, metadata: dict[str, Any], need_weights: bool) -> ModelSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,7 +77,9 @@ def read_labels(
     values = channel_values(count, postprocessing)
     own = section(metadata, "medcnn").get("labels")
     if own:
-        return _own_labels(own, set(values.values()), count)
+        labels = _own_labels(own, set(values.values()), count)
+        _check_names(labels, {v: names[c] for c, v in values.items() if c in names}, values)
+        return labels
     merged: dict[int, str] = {}
     for channel, value in values.items():
         name = names.get(channel, f"label {value}")
@@ -124,6 +127,26 @@ def _own_labels(own: Any, expected: set[int], count: int) -> tuple[Label, ...]:
             f"{sorted(expected)}"
         )
     return labels
+
+
+def _check_names(
+    labels: tuple[Label, ...], stated: Mapping[int, str], values: Mapping[int, int]
+) -> None:
+    """Refuse labels whose names are another label's in ``channel_def``: one of them is wrong."""
+    shared = {v for v in values.values() if list(values.values()).count(v) > 1}
+    others = {value: plain(name) for value, name in stated.items() if value not in shared}
+    for label in labels:
+        elsewhere = [v for v, name in others.items() if name == plain(label.name)]
+        if elsewhere and label.value not in elsewhere and label.value in others:
+            raise ModelError(
+                f"medcnn.labels calls {label.value} {label.name!r}, channel_def "
+                f"{stated[label.value]!r}: one of them marks the wrong thing"
+            )
+
+
+def plain(name: str) -> str:
+    """A name as it is compared: without case, spaces and punctuation."""
+    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def _colour(values: Any) -> Colour:

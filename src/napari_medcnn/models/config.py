@@ -33,7 +33,7 @@ class Config:
 
     def __init__(self, content: Mapping[str, Any], source: Path) -> None:
         self._content = content
-        self._source = source
+        self.source = source
         self._known: dict[str, Any] = {}
 
     def __contains__(self, key: str) -> bool:
@@ -108,4 +108,4 @@ class Config:
             raise
 
     def _error(self, what: str, hint: str | None = None) -> ModelError:
-        return ModelError(what, source=self._source, hint=hint)
+        return ModelError(what, source=self.source, hint=hint)

@@ -89,6 +89,16 @@ def refuse_other_tasks(config: Config, metadata: Mapping[str, Any]) -> None:
             raise ModelError(f"this model gives {kind}; {_ONLY}")
 
 
+def stored_files(network: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
+    """The files below a bundle's `folder` that its network's arguments are read from."""
+    paths = {
+        Path(os.path.normpath(folder / value.path))
+        for value in _leaves(network)
+        if isinstance(value, StoredValue)
+    }
+    return tuple(sorted(paths))
+
+
 def _checked(component: Mapping[str, Any], name: str, key: str, folder: Path) -> dict[str, Any]:
     """A component as the table knows it: its class by name, and arguments that still exist."""
     dropped = FORMER_ARGUMENTS.get(name, frozenset())

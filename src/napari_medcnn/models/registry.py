@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.models.bundle import read_bundle
+from napari_medcnn.models.nnunet import is_nnunet, read_nnunet
 from napari_medcnn.models.spec import ModelSpec
 
 MODELS_FOLDER_VARIABLE = "MEDCNN_MODELS"
@@ -42,10 +43,10 @@ def look_through() -> Shelf:
     problems = []
     for root in (SHIPPED, user_models_folder()):
         for folder in sorted(root.iterdir()) if root.is_dir() else ():
-            if not (folder / "configs").is_dir():
+            if folder.name.startswith(".") or not (bundle_like(folder) or is_nnunet(folder)):
                 continue
             try:
-                spec = read_bundle(folder)
+                spec = read_model(folder)
             except ModelError as error:
                 problems.append(error)
                 continue
@@ -55,6 +56,25 @@ def look_through() -> Shelf:
                 )
             models.setdefault(spec.id, spec)
     return Shelf(tuple(models.values()), tuple(problems))
+
+
+def read_model(folder: Path) -> ModelSpec:
+    """The model in a folder of a bundle's form, or in one that nnU-Net v2 trained in.
+
+    Raises
+    ------
+    ModelError
+        When there is none, or it is not supported.
+    """
+    if bundle_like(folder) or not is_nnunet(folder):
+        return read_bundle(folder)
+    spec = read_nnunet(folder)
+    return replace(spec, id=folder.name) if folder.parent == user_models_folder() else spec
+
+
+def bundle_like(folder: Path) -> bool:
+    """Whether a folder has a bundle's form."""
+    return (folder / "configs").is_dir()
 
 
 def list_models() -> list[ModelSpec]:
@@ -75,7 +95,7 @@ def find_model(name_or_path: str | Path) -> ModelSpec:
     if isinstance(name_or_path, Path) or len(folder.parts) > 1 or wanted.startswith("."):
         if not folder.is_dir():
             raise ModelError("there is no such folder of a model", source=folder)
-        return read_bundle(folder)
+        return read_model(folder)
     shelf = look_through()
     for spec in shelf.models:
         if wanted.lower() == spec.id.lower():
@@ -84,7 +104,7 @@ def find_model(name_or_path: str | Path) -> ModelSpec:
     if broken:
         raise broken[0]
     if folder.is_dir():
-        return read_bundle(folder)
+        return read_model(folder)
     raise ModelError(f"there is no model called {wanted!r}", hint=_near(wanted, shelf.models))
 
 

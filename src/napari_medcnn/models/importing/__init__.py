@@ -1,0 +1,1 @@
+"""Bring a model from a folder, a file or an address into the user's folder of models."""
