@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from napari_medcnn.core.events import Event, JobControl
@@ -117,10 +117,9 @@ def load_model(name_or_path: str | Path) -> ModelSpec:
 def plan(
     volume: Volume | Sequence[Volume],
     model: str | Path | ModelSpec = DEFAULT_MODEL,
-    *,
-    device: str = "auto",
+    **options: Any,
 ) -> InferencePlan:
-    """How a model would run on an image: grid, windows, memory, warnings. Nothing is run.
+    """How a model would run on an image: grid, windows, memory, time, warnings. Nothing is run.
 
     Parameters
     ----------
@@ -128,8 +127,8 @@ def plan(
         The image; for a model of several channels one volume each.
     model : str, Path or ModelSpec
         As for :func:`load_model`.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+    **options
+        As for :func:`segment`.
 
     Raises
     ------
@@ -143,9 +142,10 @@ def plan(
     >>> mc.plan(volume, "flair_lesions").windows > 0
     True
     """
-    from napari_medcnn.inference.plan import facts_of, resolve
+    from napari_medcnn.inference.forecast import forecast
+    from napari_medcnn.inference.options import RunOptions
 
-    return resolve(_spec(model), facts_of(volume), device)
+    return forecast(volume, _spec(model), RunOptions(**options))
 
 
 def segment(
@@ -154,10 +154,7 @@ def segment(
     *,
     on_event: Callable[[Event], None] | None = None,
     control: JobControl | None = None,
-    device: str = "auto",
-    threshold: float | None = None,
-    accept_findings: bool = False,
-    threads: int | None = None,
+    **options: Any,
 ) -> Segmentation:
     """Segment an image; returns when it is done.
 
@@ -171,14 +168,9 @@ def segment(
         Called with every event: progress, messages, fallbacks.
     control : JobControl, optional
         Cancels, pauses and resumes from another thread.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
-    threshold : float, optional
-        Probability from which a voxel is foreground, in place of the model's own.
-    accept_findings : bool
-        Go on although the reader found something that forbids measuring.
-    threads : int, optional
-        Of torch on the CPU; all cores by default.
+    **options
+        What a run may be told, each field of :class:`~napari_medcnn.inference.options.RunOptions`:
+        ``device``, ``threshold``, ``accept_findings``, ``threads``, ``region`` and more.
 
     Returns
     -------
@@ -204,17 +196,10 @@ def segment(
     """
     from napari_medcnn.core.events import run_to_end
     from napari_medcnn.core.segmentation import Segmentation
+    from napari_medcnn.inference.options import RunOptions
     from napari_medcnn.inference.segment import segment as segment_job
 
-    job = segment_job(
-        volume,
-        _spec(model),
-        control,
-        device=device,
-        threshold=threshold,
-        accept_findings=accept_findings,
-        threads=threads,
-    )
+    job = segment_job(volume, _spec(model), control, RunOptions(**options))
     return run_to_end(job, Segmentation, on_event)
 
 

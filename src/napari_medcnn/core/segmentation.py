@@ -50,6 +50,10 @@ class Segmentation:
     probability : numpy.ndarray, optional
         ``(z, y, x)`` float16: the model's probability of the label at the voxel, and where the
         voxel is background, of the likeliest foreground label.
+    uncertainty : dict
+        Maps ``(z, y, x)`` float16 in 0..1 by their names, 0 where sure: ``"entropy"`` of the
+        classes' probabilities, ``"variance"`` of the answers of several networks or mirrored
+        windows. Empty unless asked for.
     model : ModelReference, optional
         None where people drew it.
     parameters : dict
@@ -61,6 +65,7 @@ class Segmentation:
     labels: tuple[Label, ...]
     volume_id: str
     probability: npt.NDArray[np.float16] | None = None
+    uncertainty: dict[str, npt.NDArray[np.float16]] = field(default_factory=dict)
     model: ModelReference | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
 
@@ -71,8 +76,10 @@ class Segmentation:
             )
         if self.array.dtype.kind != "u":
             raise GeometryError(f"a label map holds unsigned integers, not {self.array.dtype}")
-        if self.probability is not None and self.probability.shape != self.array.shape:
-            raise GeometryError("the probability map and the label map differ in shape")
+        maps = {"probability": self.probability, **self.uncertainty}
+        for name, values in maps.items():
+            if values is not None and values.shape != self.array.shape:
+                raise GeometryError(f"the {name} map and the label map differ in shape")
 
     @property
     def advised_min_volume_mm3(self) -> float:

@@ -40,6 +40,7 @@ class Analysis:
 
 def analyse(analysis: Analysis, control: JobControl) -> Job:
     """Run an analysis; ends in ``Done(Result)``."""
+    from napari_medcnn.inference.options import RunOptions
     from napari_medcnn.inference.segment import segment
 
     segmentation: Segmentation | None = None
@@ -47,9 +48,11 @@ def analyse(analysis: Analysis, control: JobControl) -> Job:
         _subject(analysis.volumes),
         analysis.spec,
         control,
-        device=analysis.device,
-        accept_findings=analysis.accept_findings,
-        threads=_threads(),
+        RunOptions(
+            device=analysis.device,
+            accept_findings=analysis.accept_findings,
+            threads=_threads(),
+        ),
     )
     for event in job:
         if isinstance(event, Done):

@@ -1,7 +1,8 @@
-"""From a network's logits to a label map and a probability map on the image's own grid.
+"""From all logits of an image to its labels by MONAI's own inverse, one class after the other.
 
-In the order that the bundle states, and one class at a time: on the image's grid there are never
-more than a label map, a probability and a class in hand.
+The long way round, for the few models whose steps :mod:`~napari_medcnn.inference.reduce` cannot
+follow back plane by plane. On the image's grid there are never more than a label map, a probability
+and a class in hand.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.core.events import Event, JobControl, Progress
 from napari_medcnn.core.geometry import Geometry
-from napari_medcnn.inference.preprocess import Prepared
+from napari_medcnn.inference.preprocess import Prepared, ToSource
 from napari_medcnn.models.card import channel_values
 from napari_medcnn.models.expressions import ArrayFunction
 from napari_medcnn.models.spec import Activation, ModelSpec, Step
@@ -33,7 +34,6 @@ def label_map(
     logits: torch.Tensor,
     prepared: Prepared,
     spec: ModelSpec,
-    geometry: Geometry,
     control: JobControl,
     threshold: float | None = None,
 ) -> Generator[Event, None, tuple[npt.NDArray[Any], npt.NDArray[np.float16]]]:
@@ -45,8 +45,6 @@ def label_map(
         ``(class, x, y, z)`` on the network's grid; overwritten.
     prepared : Prepared
         The way back to the image's grid.
-    geometry : Geometry
-        That grid.
     threshold : float, optional
         Probability from which a voxel is foreground, in place of the model's own rule.
 
@@ -57,14 +55,17 @@ def label_map(
         and in the background that of the likeliest class.
     """
     values = channel_values(logits.shape[0], spec.postprocessing)
+    to_source = prepared.to_source
+    if to_source is None:
+        raise ValueError("this image goes back plane by plane")
     _activate(logits, spec.activation)
-    total = logits.shape[0] + 1  # the classes, and what is done to the finished label map
+    total = logits.shape[0]
     yield Progress(STAGE, 0, total)
     rule = spec.threshold if threshold is None else threshold
     by_threshold = spec.postprocessing.discretise == "threshold" or threshold is not None
     if spec.postprocessing.combine is not None:
         labels, probability = yield from _combined(
-            _on_image(logits, prepared, spec, control),
+            _on_image(logits, to_source, spec, control),
             spec.postprocessing.combine,
             values,
             rule,
@@ -75,16 +76,13 @@ def label_map(
         for channel, plane in enumerate(logits):
             control.checkpoint()
             choice.add(channel, plane.numpy())
-        labels, probability = _taken_back(choice, prepared, rule if by_threshold else None)
+        labels, probability = _taken_back(choice, to_source, rule if by_threshold else None)
     else:
         choice = _Choice(values)
-        for channel, array in enumerate(_on_image(logits, prepared, spec, control)):
+        for channel, array in enumerate(_on_image(logits, to_source, spec, control)):
             choice.add(channel, array)
             yield Progress(STAGE, channel + 1, total)
         labels, probability = choice.made(rule if by_threshold else None), choice.best
-    for step in spec.postprocessing.cleanup:
-        control.checkpoint()
-        labels = _cleaned(labels, step, geometry)
     yield Progress(STAGE, total, total)
     return np.ascontiguousarray(labels), probability.astype(np.float16)
 
@@ -102,14 +100,12 @@ def _activate(logits: torch.Tensor, activation: Activation) -> None:
 
 
 def _on_image(
-    probabilities: torch.Tensor, prepared: Prepared, spec: ModelSpec, control: JobControl
+    probabilities: torch.Tensor, to_source: ToSource, spec: ModelSpec, control: JobControl
 ) -> Iterator[Floats]:
     """Each class's probability ``(z, y, x)`` on the image's grid."""
     for channel in range(probabilities.shape[0]):
         control.checkpoint()
-        yield prepared.to_source(probabilities[channel : channel + 1], spec.postprocessing.nearest)[
-            0
-        ]
+        yield to_source(probabilities[channel : channel + 1], spec.postprocessing.nearest)[0]
 
 
 class _Choice:
@@ -155,15 +151,15 @@ class _Choice:
 
 
 def _taken_back(
-    choice: _Choice, prepared: Prepared, threshold: float | None
+    choice: _Choice, to_source: ToSource, threshold: float | None
 ) -> tuple[npt.NDArray[Any], Floats]:
     """Labels made on the network's grid, by the nearest voxel; the probability interpolated."""
     import torch
 
     labels = choice.made(threshold)
     there = torch.from_numpy(labels.astype(np.float32)[None])
-    back = prepared.to_source(there, True)[0].round().astype(labels.dtype)
-    return back, prepared.to_source(torch.from_numpy(choice.best[None]), False)[0]
+    back = to_source(there, True)[0].round().astype(labels.dtype)
+    return back, to_source(torch.from_numpy(choice.best[None]), False)[0]
 
 
 def _combined(
@@ -192,7 +188,7 @@ def _combined(
     return labels, best
 
 
-def _cleaned(labels: npt.NDArray[Any], step: Step, geometry: Geometry) -> npt.NDArray[Any]:
+def cleaned(labels: npt.NDArray[Any], step: Step, geometry: Geometry) -> npt.NDArray[Any]:
     """The label map after one of MONAI's transforms for label maps."""
     import monai.transforms
     import torch

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,16 @@ from napari_medcnn.core.events import Event, JobControl, Message, Progress
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.imaging.resample import resample
+from napari_medcnn.inference.regrid import interpolated
+from napari_medcnn.inference.trail import Trail, leading_steps, planned
+from napari_medcnn.inference.way_back import WayBack, stage_between, voxels_of
 from napari_medcnn.models.spec import ModelSpec, Step
 from napari_medcnn.models.vocabulary import OUR_TRANSFORMS, OURS
 
 if TYPE_CHECKING:
     import torch
+
+ToSource: TypeAlias = Callable[["torch.Tensor", bool], npt.NDArray[np.float32]]
 
 STAGE = "preparing image"
 """The stage's name in :class:`~napari_medcnn.core.events.Progress`."""
@@ -41,6 +46,7 @@ IMPLAUSIBLE_BRAIN = "implausible-brain-mask"
 _ANNOUNCEMENTS = {
     "BrainMaskd": "looking for the brain",
     "N4BiasCorrectiond": "evening out the brightness of the coil (N4)",
+    "NnunetPreprocessd": "cropping and resampling as nnU-Net does",
 }
 """What people read before a step that takes seconds."""
 
@@ -53,18 +59,20 @@ class Prepared:
     ----------
     tensor : torch.Tensor
         ``(channel, x, y, z)`` float32 on the network's grid.
-    grid : Geometry
-        That grid, of the array ``(z, y, x)``.
-    to_source : callable
+    way_back : WayBack, optional
+        To the image's grid in file order; None where two steps interpolate, or one turns axes into
+        each other: then `to_source` is the only way.
+    to_source : callable, optional
         ``to_source(values, nearest)`` takes ``(class, x, y, z)`` on the network's grid to
-        ``(class, z, y, x)`` float32 on the volume's own, interpolated or by the nearest voxel.
+        ``(class, z, y, x)`` float32 on the volume's own, by MONAI's inverse of each step; None
+        where there is a `way_back`.
     accepted : tuple of str
         Codes of what was found on the way and accepted by the user.
     """
 
     tensor: torch.Tensor
-    grid: Geometry
-    to_source: Callable[[torch.Tensor, bool], npt.NDArray[np.float32]]
+    way_back: WayBack | None
+    to_source: ToSource | None = None
     accepted: tuple[str, ...] = ()
 
 
@@ -97,16 +105,17 @@ def prepare(
 
     total = len(spec.preprocessing) + 1
     yield Progress(STAGE, 0, total)
-    array, notes = stack_channels(volumes)
+    channels, notes = channels_on_one_grid(volumes)
     yield from notes
-    yield from _modality_doubts(volumes, spec, array)
-    image = _meta_tensor(array, volumes[0])
-    del array
+    yield from _modality_doubts(volumes, spec, channels)
+    control.checkpoint()
+    trail, begun = _first_grid(volumes[0], spec)
+    image = _on_grid(channels, volumes[0], trail, control)
+    del channels
     case: dict[Any, Any] = {spec.image_key: image}
-    del image
     transforms: list[Any] = []
     accepted: tuple[str, ...] = ()
-    for number, step in enumerate(spec.preprocessing, start=1):
+    for number, step in enumerate(spec.preprocessing[begun:], start=begun + 1):
         yield Progress(STAGE, number, total)
         control.checkpoint()
         transform = _transform(step, spec)
@@ -114,21 +123,25 @@ def prepare(
             yield Message(_ANNOUNCEMENTS[step.target])
             transform.control = control
         transforms.append(transform)
+        del image
         case = _applied(transform, step, case)
+        image = case[spec.image_key]
+        trail.follow(step, transform, image.affine.numpy(), image.shape[1:])
         if step.target == "BrainMaskd":
-            facts = case[spec.image_key].meta.get(BRAIN_MASK_FACTS, {})
+            facts = image.meta.get(BRAIN_MASK_FACTS, {})
             yield from _brain_messages(facts)
             accepted += _implausible_brain(facts, volumes[0], accept_findings)
     control.checkpoint()
     yield Progress(STAGE, total, total)
-    prepared = _prepared(case[spec.image_key], transforms, spec.image_key, volumes[0])
-    return replace(prepared, accepted=accepted)
+    way_back = trail.way_back()
+    back = None if way_back else _monai_inverse(image, transforms, spec.image_key, volumes[0])
+    return Prepared(image.as_tensor().float(), way_back, back, accepted)
 
 
-def stack_channels(
+def channels_on_one_grid(
     volumes: Sequence[Volume],
-) -> tuple[npt.NDArray[np.float32], tuple[Message, ...]]:
-    """The volumes as channels ``(channel, z, y, x)`` on the first one's grid, and what to say.
+) -> tuple[list[npt.NDArray[Any]], tuple[Message, ...]]:
+    """Each volume's voxels ``(z, y, x)`` on the first one's grid, and what to say of it.
 
     Grids that differ are brought together by their geometry, never by their shape.
 
@@ -138,37 +151,36 @@ def stack_channels(
         When a volume lies elsewhere than the first.
     """
     reference = volumes[0].geometry
-    stacked = np.empty((len(volumes), *reference.shape), dtype=np.float32)
-    notes = []
-    for channel, volume in enumerate(volumes):
-        if volume.geometry.is_close(reference):
-            stacked[channel] = volume.array
-        else:
+    channels, notes = [], []
+    for volume in volumes:
+        array = volume.array
+        if not volume.geometry.is_close(reference):
             cover = _cover(reference, volume.geometry)
             if cover == 0:
                 raise InputMismatch(
                     f"{volume.name} lies elsewhere than {volumes[0].name}: they share no voxel",
                     hint="are both of the same patient and study?",
                 )
-            fill = float(volume.array.min())
-            stacked[channel] = resample(volume.array, volume.geometry, reference, fill=fill)
+            fill = float(array.min())
+            array = resample(array, volume.geometry, reference, fill=fill)
             text = (
                 f"{volume.name} was resampled onto the grid of {volumes[0].name}, "
                 f"of which it covers {cover:.0%}"
             )
             notes.append(Message(text, "warning" if cover < SMALL_COVER else "info"))
-    bad = ~np.isfinite(stacked)
-    if bad.any():
-        notes.append(Message(f"{bad.sum()} voxels hold no number and count as 0", "warning"))
-        stacked[bad] = 0
-    return stacked, tuple(notes)
+        bad = 0 if array.dtype.kind in "iub" else array.size - np.isfinite(array).sum()
+        if bad:
+            notes.append(Message(f"{bad} voxels hold no number and count as 0", "warning"))
+            array = np.nan_to_num(array, nan=0, posinf=0, neginf=0)
+        channels.append(array)
+    return channels, tuple(notes)
 
 
 def _modality_doubts(
-    volumes: Sequence[Volume], spec: ModelSpec, array: npt.NDArray[np.float32]
+    volumes: Sequence[Volume], spec: ModelSpec, channels: Sequence[npt.NDArray[Any]]
 ) -> Iterator[Message]:
     """NIfTI and NRRD name no modality, but a CT given to a model for MR shows by its values."""
-    for volume, channel, values in zip(volumes, spec.channels, array, strict=True):
+    for volume, channel, values in zip(volumes, spec.channels, channels, strict=True):
         if channel.modality == "MR" and not volume.modality and values.min() < CT_AIR_HU:
             yield Message(
                 f"{volume.name} has values down to {values.min():.0f}, as CT has in air; "
@@ -197,14 +209,46 @@ def file_order(volume: Volume) -> Geometry:
     return stored if stored is not None and stored.is_close(grid) else grid
 
 
-def _meta_tensor(array: npt.NDArray[np.float32], volume: Volume) -> Any:
+def _first_grid(volume: Volume, spec: ModelSpec) -> tuple[Trail, int]:
+    """The trail after the steps that only choose a grid, and how many they are."""
+    grid = file_order(volume)
+    affine, shape = grid.to_ras_affine(), grid.shape[::-1]
+    steps = leading_steps(spec.preprocessing)
+    transforms = [_transform(step, spec) for step in steps]
+    trail = planned(Trail(affine, shape), steps, transforms, spec.image_key)
+    return (trail, len(steps)) if trail.is_straight else (Trail(affine, shape), 0)
+
+
+def _on_grid(
+    channels: Sequence[npt.NDArray[Any]], volume: Volume, trail: Trail, control: JobControl
+) -> Any:
+    """MONAI's image ``(channel, x, y, z)``: stored voxels interpolated straight onto a grid."""
     import torch
     from monai.data import MetaTensor
 
-    in_file_order = volume.source.axes.inverse().apply(array)
-    affine = torch.from_numpy(file_order(volume).to_ras_affine())
+    grid = file_order(volume)
+    stage = stage_between(
+        grid.to_ras_affine(),
+        grid.shape[::-1],
+        trail.affine,
+        trail.shape,
+        clamped=True,
+        nearest=trail.takes_nearest,
+    )
+    if stage is None:
+        raise ValueError("the trail bends")
+    # z is the slowest axis in memory, as in the volume: whole planes are read and written.
+    held = torch.empty((len(channels), *reversed(trail.shape)), dtype=torch.float32)
+    positions = voxels_of(stage)
+    to_file = volume.source.axes.inverse()
+    for channel, out in zip(channels, held.numpy(), strict=True):
+        stored = to_file.apply(channel).transpose(2, 1, 0)
+        into = out.transpose(2, 1, 0).transpose(*np.argsort(stage.axes))
+        for _ in interpolated(stored, positions, into):
+            control.checkpoint()
+    affine = torch.from_numpy(trail.affine)
     image = MetaTensor(
-        torch.from_numpy(np.ascontiguousarray(in_file_order.transpose(0, 3, 2, 1))),
+        held.permute(0, 3, 2, 1),
         affine=affine,
         meta={"original_affine": affine.clone(), "original_channel_dim": 0, "space": "RAS"},
     )
@@ -261,13 +305,11 @@ def _implausible_brain(facts: dict[str, Any], volume: Volume, accepted: bool) ->
     return (IMPLAUSIBLE_BRAIN,)
 
 
-def _prepared(image: Any, transforms: list[Any], key: str, volume: Volume) -> Prepared:
-    import torch
+def _monai_inverse(image: Any, transforms: list[Any], key: str, volume: Volume) -> ToSource:
     from monai.data import MetaTensor
     from monai.transforms import Compose, InvertibleTransform, allow_missing_keys_mode
     from monai.transforms.utils import convert_applied_interp_mode
 
-    tensor = image.as_tensor().to(torch.float32)
     operations, meta = copy.deepcopy(image.applied_operations), copy.deepcopy(image.meta)
     way_back = Compose([t for t in transforms if isinstance(t, InvertibleTransform)])
 
@@ -284,6 +326,4 @@ def _prepared(image: Any, transforms: list[Any], key: str, volume: Volume) -> Pr
         moved: npt.NDArray[np.float32] = volume.source.axes.apply(array.transpose(0, 3, 2, 1))
         return moved
 
-    z, y, x = reversed(tensor.shape[1:])
-    grid = Geometry.from_ras_affine((z, y, x), image.affine.numpy())
-    return Prepared(tensor, grid, to_source)
+    return to_source

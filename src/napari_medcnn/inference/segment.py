@@ -5,20 +5,21 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from napari_medcnn.core.errors import ConsentNeeded
 from napari_medcnn.core.events import Done, Event, Job, JobControl, Message, Progress
-from napari_medcnn.core.geometry import Index
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.inference import postprocess, preprocess, windows
 from napari_medcnn.inference.device import choose_device, release_memory, torch_threads
-from napari_medcnn.inference.plan import InferencePlan, count_windows, facts_of, resolve
+from napari_medcnn.inference.loaded import LoadedModel
+from napari_medcnn.inference.network_stage import NetworkStage, Report
+from napari_medcnn.inference.options import RunOptions
+from napari_medcnn.inference.placement import Placement
+from napari_medcnn.inference.plan import InferencePlan, facts_of, resolve
+from napari_medcnn.inference.result_maps import ResultMaps, Wanted
 from napari_medcnn.models.spec import ModelSpec
 
 READING = "reading model"
@@ -29,12 +30,8 @@ def segment(
     volume: Volume | Sequence[Volume],
     spec: ModelSpec,
     control: JobControl | None = None,
-    *,
-    device: str = "auto",
-    threshold: float | None = None,
-    keep_probability: bool = True,
-    accept_findings: bool = False,
-    threads: int | None = None,
+    options: RunOptions = RunOptions(),
+    loaded: LoadedModel | None = None,
 ) -> Job:
     """Segment an image; a generator of events that ends in ``Done(Segmentation)``.
 
@@ -47,23 +44,16 @@ def segment(
         The model.
     control : JobControl, optional
         Cancels (within one window, or one step of preparing, about 2 s), pauses and resumes.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
-    threshold : float, optional
-        Probability from which a voxel counts as foreground, in place of the model's own rule.
-    keep_probability : bool
-        Whether the result carries its probability map.
-    accept_findings : bool
-        Run although the reader found something that forbids measuring without the user's yes, or
-        the brain mask is implausible.
-    threads : int, optional
-        Of torch on the CPU, for this job only; None leaves torch's choice, i.e. all cores.
+    options : RunOptions
+        Device, backend, threshold, region and which maps to keep.
+    loaded : LoadedModel, optional
+        Keeps the network for the next image; of the same model and options.
 
     Yields
     ------
     Event
-        `Progress` of each stage and window, `Message`, and `Done` with a `Segmentation` on the
-        first volume's own grid.
+        `Progress` of each stage and window, `Message`, `Fallback` where memory did not suffice for
+        what was planned, and `Done` with a `Segmentation` on the first volume's own grid.
 
     Raises
     ------
@@ -73,40 +63,31 @@ def segment(
         When something was found that needs the user's yes.
     ModelError
         When the model cannot be loaded.
+    OutOfMemory
+        When nothing that can be tried fits the memory.
     Cancelled
         When the job was cancelled.
     """
     volumes = (volume,) if isinstance(volume, Volume) else tuple(volume)
     control = control or JobControl()
-    _check_findings(volumes, accept_findings)
-    resolve(spec, facts_of(volumes))  # what cannot be run is refused before torch is loaded
+    _check_findings(volumes, options.accept_findings)
+    resolve(spec, facts_of(volumes), options)  # what cannot run is refused before torch is loaded
     control.checkpoint()
     yield Progress(READING, 0, 1)
-    device = choose_device(device)
-    plan = resolve(spec, facts_of(volumes), device)
-    for warning in plan.warnings:
-        yield Message(warning, "warning")
-    run = _Run(volumes, spec, plan, control, threshold, accept_findings)
+    kept = loaded or LoadedModel(spec, options)
+    run = _Run(volumes, spec, options, control, kept, choose_device(options.device))
     try:
-        with torch_threads(threads):
-            array, probability = yield from run.events()
+        with torch_threads(options.threads):
+            yield from run.events()
     except Exception as error:
         # The frames of a failed run hold tensors as long as someone holds the error.
         traceback.clear_frames(error.__traceback__)
         raise
     finally:
-        release_memory(device)
-    yield Done(
-        Segmentation(
-            array=array,
-            geometry=volumes[0].geometry,
-            labels=spec.labels,
-            volume_id=volumes[0].id,
-            probability=probability if keep_probability else None,
-            model=spec.reference(run.weights_sha256),
-            parameters=run.parameters(threads),
-        )
-    )
+        if loaded is None:
+            kept.close()
+        release_memory(run.device)
+    yield Done(run.segmentation())
 
 
 def _check_findings(volumes: Sequence[Volume], accepted: bool) -> None:
@@ -126,79 +107,111 @@ class _Run:
 
     volumes: tuple[Volume, ...]
     spec: ModelSpec
-    plan: InferencePlan
+    options: RunOptions
     control: JobControl
-    threshold: float | None
-    accept_findings: bool
-    accepted_on_the_way: tuple[str, ...] = ()
+    loaded: LoadedModel
+    device: str
+    plan: InferencePlan | None = None
+    maps: ResultMaps | None = None
     weights_sha256: str = ""
-    network_shape: Index = (0, 0, 0)
+    parameters: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def events(
-        self,
-    ) -> Generator[Event, None, tuple[npt.NDArray[Any], npt.NDArray[np.float16]]]:
-        """The stages one after the other; returns labels and probability."""
-        from napari_medcnn.models.networks import load_network
-        from napari_medcnn.models.weights import sha256
+    def events(self) -> Generator[Event, None, None]:
+        """The stages one after the other."""
+        from napari_medcnn.models.weights import combined_sha256
 
         clock = time.perf_counter()
-        self.weights_sha256 = sha256(self.spec.weights)
-        network = load_network(self.spec, self.plan.device)
+        spec, options, volume = self.spec, self.options, self.volumes[0]
+        self.weights_sha256 = combined_sha256(spec.weight_files)
+        self.plan = plan = resolve(
+            spec, facts_of(self.volumes), replace(options, device=self.device)
+        )
+        yield from (Message(warning, "warning") for warning in plan.warnings)
         yield Progress(READING, 1, 1)
         clock = self._note(READING, clock)
 
         prepared = yield from preprocess.prepare(
-            self.volumes, self.spec, self.control, accept_findings=self.accept_findings
+            self.volumes, spec, self.control, accept_findings=options.accept_findings
         )
-        self.accepted_on_the_way = prepared.accepted
-        self.network_shape = prepared.grid.shape
         clock = self._note(preprocess.STAGE, clock)
 
-        logits = yield from windows.slide(
-            network,
-            prepared.tensor,
-            self.spec,
-            self.control,
-            device=self.plan.device,
-            precision=self.plan.precision,
-            batch=self.plan.batch,
-        )
-        del network
+        wanted = _wanted(spec, options, straight=prepared.way_back is not None)
+        self.maps = maps = ResultMaps(volume, spec, wanted, options.region)
+        stage = NetworkStage(prepared, spec, options, plan, self.control, self.loaded, maps, wanted)
+        report = yield from stage.run(self._placement(plan))
         clock = self._note(windows.STAGE, clock)
 
-        result = yield from postprocess.label_map(
-            logits, prepared, self.spec, self.volumes[0].geometry, self.control, self.threshold
-        )
+        yield Progress(postprocess.STAGE, 0, 1)
+        for step in spec.postprocessing.cleanup:
+            self.control.checkpoint()
+            maps.labels[...] = postprocess.cleaned(maps.labels, step, volume.geometry)
+        yield Progress(postprocess.STAGE, 1, 1)
         self._note(postprocess.STAGE, clock)
-        return result
+        self.parameters = self._facts(plan, report, prepared)
+
+    def _placement(self, plan: InferencePlan) -> Placement:
+        backend = "torch" if self.options.backend == "auto" else self.options.backend
+        return Placement(self.device, backend, plan.precision, plan.batch, sums_on=self.device)
+
+    def segmentation(self) -> Segmentation:
+        """The result."""
+        if self.maps is None:
+            raise RuntimeError("the run has not ended")
+        return Segmentation(
+            array=self.maps.labels,
+            geometry=self.volumes[0].geometry,
+            labels=self.spec.labels,
+            volume_id=self.volumes[0].id,
+            probability=self.maps.probability,
+            uncertainty=self.maps.uncertainty,
+            model=self.spec.reference(self.weights_sha256),
+            parameters=self.parameters | {"seconds": dict(self.seconds)},
+        )
 
     def _note(self, stage: str, since: float) -> float:
         now = time.perf_counter()
         self.seconds[stage] = round(now - since, 3)
         return now
 
-    def parameters(self, threads: int | None) -> dict[str, Any]:
+    def _facts(
+        self,
+        plan: InferencePlan,
+        report: Report,
+        prepared: preprocess.Prepared,
+    ) -> dict[str, Any]:
         """What the model was run with, JSON-able."""
-        plan, spec = self.plan, self.spec
+        spec, options, placement = self.spec, self.options, report.placement
         thresholded = spec.postprocessing.discretise == "threshold"
+        own = spec.threshold if thresholded else None
         return {
-            "device": plan.device,
-            "precision": plan.precision,
-            "threads": threads,
-            "threshold": self.threshold
-            if self.threshold is not None
-            else (spec.threshold if thresholded else None),
+            "device": placement.device,
+            "backend": placement.backend,
+            "precision": placement.precision,
+            "batch": placement.batch,
+            "threads": options.threads,
+            "threshold": own if options.threshold is None else options.threshold,
+            "region_zyx": None if options.region is None else [list(r) for r in options.region],
+            "answers_per_window": report.answers,
             "advised_min_volume_mm3": spec.min_lesion_volume_mm3,
-            "network_shape": list(self.network_shape),
+            "network_shape": [int(n) for n in reversed(prepared.tensor.shape[1:])],
             "network_spacing_mm": list(plan.network_spacing_mm),
             "roi_size": list(plan.roi_size),
             "overlap": plan.overlap,
-            "windows": count_windows(self.network_shape, spec.roi_size, spec.overlap),
+            "windows": report.counts.windows,
+            "windows_reused": report.counts.reused,
+            "streamed": prepared.way_back is not None,
             "predicted_peak_memory_bytes": round(plan.peak_memory_bytes),
             "accepted_findings": [
                 *(f.code for v in self.volumes for f in v.blocking_findings),
-                *self.accepted_on_the_way,
+                *prepared.accepted,
             ],
-            "seconds": dict(self.seconds),
         }
+
+
+def _wanted(spec: ModelSpec, options: RunOptions, *, straight: bool) -> Wanted:
+    from napari_medcnn.inference.members import mirrors_of
+
+    several = len(spec.weight_files) * len(mirrors_of(spec, options.mirror)) > 1
+    unsure = options.keep_uncertainty and straight
+    return Wanted(options.keep_probability, unsure, unsure and several)

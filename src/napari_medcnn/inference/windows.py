@@ -1,19 +1,22 @@
-"""The sliding window: a network over an image that is larger than it can take at once.
+"""The sliding window along one axis: each slab of logits is handed over once it is complete.
 
-The same windows, weights and order of sums as MONAI's ``sliding_window_inference``, as a generator
-that reports every window and ends within one when cancelled.
+The same windows, weights and sums as MONAI's ``sliding_window_inference``; but sums are only kept
+for one window's depth, and the job can be cancelled between any two batches of windows.
 """
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.core.events import Event, JobControl, Progress
-from napari_medcnn.inference.plan import Precision, window_starts
+from napari_medcnn.inference.backends.base import Backend
+from napari_medcnn.inference.nnunet_windows import gaussian
+from napari_medcnn.inference.tiling import Place, Row, Tiling, tile
+from napari_medcnn.inference.way_back import Span
 from napari_medcnn.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -22,130 +25,240 @@ if TYPE_CHECKING:
 STAGE = "network"
 """The stage's name in :class:`~napari_medcnn.core.events.Progress`."""
 
+REUSED_BYTES = 256e6
+"""Logits of an empty window larger than this are not kept: they cost more than they save."""
 
-def slide(
-    network: Callable[[torch.Tensor], Any],
+
+class Sink(Protocol):
+    """Takes the network's logits, slab by slab in ascending order."""
+
+    def take(self, first: int, logits: torch.Tensor) -> Iterator[None]:
+        """Work on slices ``first, first + 1, …`` of the streamed axis; yields between small steps.
+
+        Parameters
+        ----------
+        first : int
+            Of the network's grid.
+        logits : torch.Tensor
+            ``(class, x, y, z)``, a slab of it; may be overwritten, and is not valid afterwards.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many windows there were, and how many of them the network need not see again."""
+
+    windows: int
+    reused: int
+
+
+def stream(
+    backend: Backend,
     image: torch.Tensor,
     spec: ModelSpec,
     control: JobControl,
+    sink: Sink,
     *,
-    device: str = "cpu",
-    precision: Precision = "float32",
+    axis: int = 0,
+    box: Sequence[Span] | None = None,
     batch: int = 1,
-) -> Generator[Event, None, torch.Tensor]:
-    """Run `network` over `image`; a generator of `Progress` that returns the logits.
+    reuse_empty: bool = True,
+    sums_on: str = "cpu",
+) -> Generator[Event, None, Counts]:
+    """Run a network over `image` and hand its logits to `sink`; a generator of `Progress`.
 
     Parameters
     ----------
-    network : callable
-        Maps ``(batch, channel, x, y, z)`` to logits of the same spatial size.
+    backend : Backend
+        The network.
     image : torch.Tensor
         ``(channel, x, y, z)`` float32 in main memory.
     spec : ModelSpec
         Its window, overlap, blending and padding.
     control : JobControl
-        Looked at before every batch of windows.
-    device, precision, batch
-        Where and how the network runs, and how many windows at once.
-
-    Returns
-    -------
-    torch.Tensor
-        ``(class, x, y, z)`` float32 in main memory.
+        Looked at before every batch of windows, and between the sink's steps.
+    sink : Sink
+        Takes the slabs.
+    axis : int
+        Of ``x, y, z``, along which the windows advance.
+    box : sequence of (int, int), optional
+        The part of the grid that is wanted: slabs hold it alone, and windows aside of it are not
+        run. The whole grid by default.
+    batch : int
+        Windows at once.
+    reuse_empty : bool
+        Whether windows of one same value throughout are run once.
+    sums_on : str
+        The device that keeps the sums.
 
     Raises
     ------
-    ModelError
-        When the network's output has another size than its input, or holds values that are no
-        finite numbers: by comparison alone such a voxel would count as foreground.
+    ModelError, OutOfMemory
+        As the backend does.
     Cancelled
         When the job was cancelled.
     """
     import torch
+
+    tiling = tile(image.shape[1:], spec, axis)
+    padded = _padded(image, tiling, spec)
+    wanted = [
+        (start + before, stop + before)
+        for (start, stop), (before, _) in zip(
+            box or [(0, n) for n in image.shape[1:]], tiling.padding, strict=True
+        )
+    ]
+    rows = list(tiling.rows(wanted))
+    sums = _Sums(tiling, spec, rows, wanted, torch.device(sums_on))
+    network = _Reusing(backend, reuse_empty)
+    total = sum(len(places) for _, places in rows)
+    done, begin = 0, time.perf_counter()
+    yield Progress(STAGE, 0, total)
+    for number, (start, places) in enumerate(rows):
+        for some in _batches(places, batch):
+            control.checkpoint()
+            cut = [padded[(slice(None), *_slices(place, tiling.roi))] for place in some]
+            for place, logits in zip(some, network.logits(cut), strict=True):
+                sums.add(place, logits)
+            done += len(some)
+            eta = (time.perf_counter() - begin) / done * (total - done)
+            yield Progress(STAGE, done, total, eta)
+        stop = rows[number + 1][0] if number + 1 < len(rows) else start + tiling.roi[axis]
+        for first, slab in sums.finished(start, stop):
+            for _ in sink.take(first - tiling.padding[axis][0], slab):
+                control.checkpoint()
+    return Counts(total, network.reused)
+
+
+class _Reusing:
+    """A backend that answers windows of one value from memory."""
+
+    def __init__(self, backend: Backend, reuse: bool) -> None:
+        self._backend = backend
+        self._reuse = reuse
+        self._known: tuple[tuple[float, ...], torch.Tensor] | None = None
+        self.reused = 0
+
+    def logits(self, windows: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """The logits ``(class, x, y, z)`` of each window ``(channel, x, y, z)``."""
+        import torch
+
+        values = [_only_value(window) if self._reuse else None for window in windows]
+        known = [self._known is not None and value == self._known[0] for value in values]
+        news = [window for window, old in zip(windows, known, strict=True) if not old]
+        answers = iter(self._backend.logits(torch.stack(news)) if news else ())
+        for value, old in zip(values, known, strict=True):
+            if old and self._known is not None:
+                self.reused += 1
+                yield self._known[1]
+                continue
+            answer = next(answers)
+            if value is not None and answer.numel() * answer.element_size() <= REUSED_BYTES:
+                self._known = (value, answer.clone())
+            yield answer
+
+
+def _only_value(window: torch.Tensor) -> tuple[float, ...] | None:
+    """The value of each channel where a window holds no other; None for any other window."""
+    flat = window.flatten(1) if window.is_contiguous() else window
+    first = window[:, 0, 0, 0]
+    middle = window[:, window.shape[1] // 2, window.shape[2] // 2, window.shape[3] // 2]
+    if not (first == middle).all():  # nearly every window: no need to look at all of it
+        return None
+    dims = tuple(range(1, flat.ndim))
+    low, high = flat.amin(dims), flat.amax(dims)
+    return tuple(low.tolist()) if (low == high).all() else None
+
+
+class _Sums:
+    """Weighted sums of logits for one row of windows, as deep as a window.
+
+    Across the row they reach as far as its windows do.
+    """
+
+    def __init__(
+        self,
+        tiling: Tiling,
+        spec: ModelSpec,
+        rows: Sequence[Row],
+        wanted: Sequence[Span],
+        device: torch.device,
+    ) -> None:
+        self._axis, self._roi, self._wanted, self._device = tiling.axis, tiling.roi, wanted, device
+        places = [place for _, places in rows for place in places]
+        self._low = [min(p[a] for p in places) if places else 0 for a in range(3)]
+        high = [max(p[a] for p in places) if places else 0 for a in range(3)]
+        self._size = [h + r - low for h, r, low in zip(high, tiling.roi, self._low, strict=True)]
+        self._size[tiling.axis] = tiling.roi[tiling.axis]
+        self._weight = _weight(tiling.roi, spec).to(device)
+        self._total: torch.Tensor | None = None
+        self._count: torch.Tensor | None = None
+
+    def add(self, place: Sequence[int], logits: torch.Tensor) -> None:
+        """Add a window's logits ``(class, x, y, z)``."""
+        import torch
+
+        if self._total is None or self._count is None:
+            self._total = torch.zeros((logits.shape[0], *self._size), device=self._device)
+            self._count = torch.zeros(self._size, device=self._device)
+        local = [p - low for p, low in zip(place, self._low, strict=True)]
+        local[self._axis] = 0
+        where = _slices(local, self._roi)
+        self._total[(slice(None), *where)].addcmul_(logits.to(self._device), self._weight)
+        self._count[where] += self._weight
+
+    def finished(self, start: int, stop: int) -> Iterator[tuple[int, torch.Tensor]]:
+        """The slab from `start` to `stop`, cut to what is wanted; then room for the next row."""
+        if self._total is None or self._count is None:
+            raise ModelError("there was no window to run")
+        low, high = self._wanted[self._axis]
+        first, last = max(start, low), min(stop, high)
+        if first < last:
+            cut = [slice(a - b, z - b) for (a, z), b in zip(self._wanted, self._low, strict=True)]
+            cut[self._axis] = slice(first - start, last - start)
+            slab = self._total[(slice(None), *cut)]
+            slab /= self._count[tuple(cut)]
+            yield first, slab
+        _advance(self._total, self._axis + 1, stop - start)
+        _advance(self._count, self._axis, stop - start)
+
+
+def _weight(roi: Sequence[int], spec: ModelSpec) -> torch.Tensor:
+    """How much each voxel of a window counts where windows overlap."""
+    import torch
     from monai.data import compute_importance_map
 
-    size = image.shape[1:]
-    roi = [r or n for r, n in zip(reversed(spec.roi_size), size, strict=True)]
-    padded, inner = _padded(image, roi, spec)
-    starts = list(
-        itertools.product(
-            *(window_starts(n, r, spec.overlap) for n, r in zip(padded.shape[1:], roi, strict=True))
-        )
+    if spec.window_layout == "nnunet" and spec.blend == "gaussian":
+        return torch.from_numpy(gaussian(roi))
+    weight: torch.Tensor = compute_importance_map(
+        tuple(roi), mode=spec.blend, sigma_scale=spec.blend_sigma
     )
-    weight = compute_importance_map(tuple(roi), mode=spec.blend, sigma_scale=spec.blend_sigma)
-    # Sums stay in main memory: a grid of many classes would not fit beside a network on a GPU.
-    total: torch.Tensor | None = None
-    count = torch.zeros(padded.shape[1:])
-    begin = time.perf_counter()
-    yield Progress(STAGE, 0, len(starts))
-    for first in range(0, len(starts), batch):
-        control.checkpoint()
-        places = [_slices(start, roi) for start in starts[first : first + batch]]
-        windows = torch.stack([padded[(slice(None), *place)] for place in places])
-        logits = _logits(network, windows, device, precision)
-        with torch.inference_mode():
-            if total is None:
-                total = torch.zeros((logits.shape[1], *padded.shape[1:]))
-            for place, values in zip(places, logits, strict=True):
-                total[(slice(None), *place)] += values.mul_(weight)
-                count[place] += weight
-        done = first + len(places)
-        eta = (time.perf_counter() - begin) / done * (len(starts) - done)
-        yield Progress(STAGE, done, len(starts), eta)
-    if total is None:
-        raise ModelError("there was no window to run")
-    with torch.inference_mode():
-        total /= count
-    return total[(slice(None), *inner)]
+    return weight
 
 
-def _logits(
-    network: Callable[[torch.Tensor], Any], windows: torch.Tensor, device: str, precision: Precision
-) -> torch.Tensor:
-    """The network's first output for `windows`, float32 in main memory.
-
-    torch's gradient mode belongs to the thread, so it is entered here and never across a yield.
-    """
-    import torch
-
-    kind = device.partition(":")[0]
-    with (
-        torch.inference_mode(),
-        torch.autocast(kind, dtype=torch.float16, enabled=precision == "float16"),
-    ):
-        output = network(windows.to(device))
-        if isinstance(output, list | tuple):  # deep supervision: full resolution comes first
-            output = output[0]
-        if output.shape[2:] != windows.shape[2:]:
-            raise ModelError(
-                f"the network makes {tuple(output.shape[2:])} of a window of "
-                f"{tuple(windows.shape[2:])}; both must be alike"
-            )
-        logits: torch.Tensor = output.to("cpu", torch.float32)
-    if not torch.isfinite(logits).all():
-        half = precision == "float16"
-        raise ModelError(
-            "the network gives values that are no finite numbers, so there is no result",
-            hint="choose the device cpu, which computes in full precision"
-            if half
-            else "its weights may be damaged, or the image is none that it was made for",
-        )
-    return logits
+def _advance(sums: torch.Tensor, axis: int, steps: int) -> None:
+    """Move sums towards the start of an axis and clear what becomes free, in place."""
+    depth = sums.shape[axis]
+    for first in range(0, depth - steps, steps):  # in blocks that do not overlap their source
+        length = min(steps, depth - steps - first)
+        sums.narrow(axis, first, length).copy_(sums.narrow(axis, first + steps, length))
+    sums.narrow(axis, max(depth - steps, 0), min(steps, depth)).zero_()
 
 
-def _padded(
-    image: torch.Tensor, roi: Sequence[int], spec: ModelSpec
-) -> tuple[torch.Tensor, tuple[slice, ...]]:
-    """The image filled up to the window's size, and where the image lies in it."""
+def _padded(image: torch.Tensor, tiling: Tiling, spec: ModelSpec) -> torch.Tensor:
+    """The image filled up to the window's size."""
     from torch.nn import functional
 
-    missing = [max(r - n, 0) for r, n in zip(roi, image.shape[1:], strict=True)]
-    inner = tuple(slice(m // 2, m // 2 + n) for m, n in zip(missing, image.shape[1:], strict=True))
-    if not any(missing):
-        return image, inner
-    sides = [side for m in reversed(missing) for side in (m // 2, m - m // 2)]
+    if not any(side for sides in tiling.padding for side in sides):
+        return image
+    sides = [side for pair in reversed(tiling.padding) for side in pair]
     value = spec.padding_value if spec.padding == "constant" else None
-    return functional.pad(image[None], sides, mode=spec.padding, value=value)[0], inner
+    return functional.pad(image[None], sides, mode=spec.padding, value=value)[0]
+
+
+def _batches(places: Sequence[Place], size: int) -> Iterator[Sequence[Place]]:
+    return (places[first : first + size] for first in range(0, len(places), size))
 
 
 def _slices(start: Sequence[int], roi: Sequence[int]) -> tuple[slice, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,12 @@ def sha256(path: str | Path) -> str:
         return _sha256(path, state.st_mtime_ns, state.st_size)
     except OSError as error:
         raise ModelError(f"no weights: {error.strerror or error}", source=path) from error
+
+
+def combined_sha256(paths: Sequence[Path]) -> str:
+    """The SHA-256 of one file, or of the hashes of several in their order."""
+    hashes = [sha256(path) for path in paths]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 @functools.lru_cache(maxsize=64)
