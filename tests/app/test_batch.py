@@ -110,6 +110,19 @@ def test_one_corrupt_case_stops_no_other_and_the_next_run_does_only_it(
     assert failed_ids(out) == frozenset()
 
 
+def test_only_the_failures_run_again_and_the_summary_stays_whole(
+    tmp_path: Path, spec: ModelSpec
+) -> None:
+    scans, out = three_scans(tmp_path / "in"), tmp_path / "out"
+    whole = scans[1].read_bytes()
+    scans[1].write_bytes(b"no image")
+    run(cases_of(scans[:2]), spec, out)
+    scans[1].write_bytes(whole)
+    result, _ = run(cases_of(scans), spec, out, only=failed_ids(out))
+    assert states(result) == {"a": "skipped", "b": "done", "c": "waiting"}
+    assert not (out / "c").exists()
+
+
 def test_a_restart_skips_what_is_done_and_loads_no_network(
     cases: tuple[Case, ...], spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_medcnn.app.analysis import ComputedCase, compute_case
-from napari_medcnn.app.batch_ahead import Ahead, Behind, Ready
+from napari_medcnn.app.batch_ahead import Ahead, Behind, Ready, Wish
 from napari_medcnn.app.batch_eta import BatchClock
 from napari_medcnn.app.batch_outcome import BatchResult, CaseOutcome, failure_of
 from napari_medcnn.app.batch_summary import write_summary
@@ -53,6 +53,7 @@ def run_batch(
     options: CaseOptions = DEFAULT_OPTIONS,
     *,
     again: bool = False,
+    only: Collection[str] | None = None,
 ) -> Job:
     """Run a model on many cases, each into a folder of its own.
 
@@ -70,6 +71,9 @@ def run_batch(
         How each case is run and what is written of it.
     again : bool
         Compute cases that are done, too.
+    only : collection of str, optional
+        The ids of the cases to run, such as :func:`failed_ids`; the others stand in the summary as
+        they are.
 
     Yields
     ------
@@ -92,7 +96,8 @@ def run_batch(
     _require_different(cases)
     model_stamp(spec)  # a model without weights is no case's fault
     require_writable(Path(out_dir))
-    batch = _Batch(cases, spec, Path(out_dir), control or JobControl(), options, again)
+    wish = Wish(spec, options, again, None if only is None else frozenset(only))
+    batch = _Batch(cases, Path(out_dir), control or JobControl(), wish)
     with batch:
         yield from batch.events()
         result = batch.result()
@@ -106,21 +111,19 @@ class _Batch:
     def __init__(
         self,
         cases: Sequence[Case],
-        spec: ModelSpec,
         out_dir: Path,
         control: JobControl,
-        options: CaseOptions,
-        again: bool,
+        wish: Wish,
     ) -> None:
-        self._cases, self._spec, self._out = tuple(cases), spec, out_dir
-        self._control, self._options = control, options
+        self._cases, self._out, self._control = tuple(cases), out_dir, control
+        self._spec, self._options = wish.spec, wish.options
         folders = [out_dir / case.id for case in cases]
         self._outcomes = {
             case.id: CaseOutcome(case.id, folder)
             for case, folder in zip(cases, folders, strict=True)
         }
-        self._ahead = Ahead(self._cases, folders, spec, options, again)
-        self._behind = Behind(options)
+        self._ahead = Ahead(self._cases, folders, wish)
+        self._behind = Behind(wish.options)
         self._clock = BatchClock(len(cases))
         self._began = self._summarised = time.perf_counter()
         self._kept = contextlib.ExitStack()

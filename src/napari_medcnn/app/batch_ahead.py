@@ -18,7 +18,7 @@ from napari_medcnn.app.analysis import (
 )
 from napari_medcnn.app.batch_outcome import CaseOutcome, outcome_of, read_outcome
 from napari_medcnn.app.case import Case
-from napari_medcnn.app.case_folder import require_writable
+from napari_medcnn.app.case_folder import RUN, require_writable
 from napari_medcnn.app.case_options import CaseOptions
 from napari_medcnn.app.case_request import Earlier, Standing, earlier_run, request_of
 from napari_medcnn.app.volume_reference import fingerprint
@@ -29,6 +29,31 @@ WAKE_S = 0.05
 
 LAST_WRITE_S = 2.0
 """How long a batch that ends early lets the case that is just being written finish."""
+
+
+NOT_ASKED = "not asked for"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of all cases.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The model.
+    options : CaseOptions
+        How it runs and what is written.
+    again : bool
+        Compute cases that are done, too.
+    only : frozenset of str, optional
+        The cases to run; the others stay as they are.
+    """
+
+    spec: ModelSpec
+    options: CaseOptions
+    again: bool = False
+    only: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,20 +72,13 @@ class Ahead:
     ----------
     cases, folders : sequence
         What to read, and where each case's results go.
-    spec, options, again : ModelSpec, CaseOptions, bool
-        What is asked; `again` computes cases that are done too.
+    wish : Wish
+        What is asked of all of them.
     """
 
-    def __init__(
-        self,
-        cases: Sequence[Case],
-        folders: Sequence[Path],
-        spec: ModelSpec,
-        options: CaseOptions,
-        again: bool,
-    ) -> None:
+    def __init__(self, cases: Sequence[Case], folders: Sequence[Path], wish: Wish) -> None:
         self._works = list(zip(cases, folders, strict=True))
-        self._spec, self._options, self._again = spec, options, again
+        self._wish = wish
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="medcnn-read")
         self._next: Future[Ready | CaseOutcome] | None = None
         self._number = 0
@@ -95,15 +113,22 @@ class Ahead:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, case: Case, folder: Path) -> Ready | CaseOutcome:
-        began = time.perf_counter()
+        began, wish = time.perf_counter(), self._wish
+        if wish.only is not None and case.id not in wish.only:
+            there = (folder / RUN).is_file()
+            return (
+                read_outcome(case, folder, state="skipped", text=NOT_ASKED)
+                if there
+                else (CaseOutcome(case.id, folder, text=NOT_ASKED))
+            )
         require_writable(folder)
-        request = request_of(case, self._spec, self._options)
+        request = request_of(case, wish.spec, wish.options)
         earlier = earlier_run(folder, request)
-        if self._again and earlier.standing is not Standing.NEW:
+        if wish.again and earlier.standing is not Standing.NEW:
             earlier = Earlier(Standing.CHANGED, "asked for")
         if earlier.standing is Standing.DONE:
             return read_outcome(case, folder, state="skipped", text=earlier.reason)
-        read = read_case(case, self._spec, folder, self._options)
+        read = read_case(case, wish.spec, folder, wish.options)
         voxels = tuple(fingerprint(volume) for volume in read.volumes)
         if earlier.standing is Standing.TOUCHED and voxels == earlier.fingerprints:
             text = "done before; its files changed, its voxels did not"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import typer
 from rich.markup import escape
 
 from napari_medcnn.app.case import Case, one_volume
-from napari_medcnn.app.case_options import CaseOptions
+from napari_medcnn.app.case_options import CaseOptions, region_within
 from napari_medcnn.cli import output
 from napari_medcnn.core.errors import MedcnnError
 
@@ -47,4 +47,5 @@ def _plan(case: Case, spec: ModelSpec, options: CaseOptions) -> InferencePlan:
     from napari_medcnn.inference.forecast import forecast
 
     volumes = tuple(one_volume(image) for image in case.ordered_for(spec))
-    return forecast(volumes, spec, options.run)
+    region = region_within(options.run.region, volumes[0].geometry.shape)
+    return forecast(volumes, spec, replace(options.run, region=region))

@@ -226,13 +226,9 @@ def _run_many(
         summary_table,
     )
 
-    if failed_only:
-        failed = failed_ids(out)
-        cases = tuple(case for case in cases if case.id in failed)
-        if not cases:
-            output.warn("no case failed in the last run")
-            return
-    result: BatchResult = follow_batch(run_batch(cases, spec, out, None, options, again=restart))
+    only = failed_ids(out) if failed_only else None
+    job = run_batch(cases, spec, out, None, options, again=restart, only=only)
+    result: BatchResult = follow_batch(job)
     failures = [failure_text(outcome) for outcome in result.failures]
     if as_json:
         with_result = [case_json(outcome) for outcome in result.cases if outcome.has_result]
