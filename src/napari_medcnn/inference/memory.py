@@ -55,7 +55,7 @@ def free_bytes() -> float:
     """Main memory that this process can still get, of the system, its container and its limit."""
     free = float(psutil.virtual_memory().available)
     limits = (_container_bytes(), _limit_bytes())
-    return max(0.0, min(free, *(limit for limit in limits if limit is not None)))
+    return max(0.0, min([free, *(limit for limit in limits if limit is not None)]))
 
 
 class PeakMemory:

@@ -13,17 +13,21 @@ from napari_medcnn.core.events import Done, Event, Job, JobControl, Message, Pro
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.inference import postprocess, preprocess, windows
+from napari_medcnn.inference.backends.choice import calibrated
 from napari_medcnn.inference.device import choose_device, release_memory, torch_threads
 from napari_medcnn.inference.loaded import LoadedModel
+from napari_medcnn.inference.memory import this_machine
 from napari_medcnn.inference.network_stage import NetworkStage, Report
 from napari_medcnn.inference.options import RunOptions
-from napari_medcnn.inference.placement import Placement
 from napari_medcnn.inference.plan import InferencePlan, facts_of, resolve
 from napari_medcnn.inference.result_maps import ResultMaps, Wanted
 from napari_medcnn.models.spec import ModelSpec
 
 READING = "reading model"
 """The first stage; then ``preparing image``, ``network`` and ``finishing``."""
+
+MEASURING = "measuring the machine"
+"""Takes time in the first run of a model alone; it has no progress of its own."""
 
 
 def segment(
@@ -124,9 +128,9 @@ class _Run:
         clock = time.perf_counter()
         spec, options, volume = self.spec, self.options, self.volumes[0]
         self.weights_sha256 = combined_sha256(spec.weight_files)
-        self.plan = plan = resolve(
-            spec, facts_of(self.volumes), replace(options, device=self.device)
-        )
+        facts, machine = facts_of(self.volumes), this_machine()
+        options = replace(options, device=self.device)
+        self.plan = plan = resolve(spec, facts, options)
         yield from (Message(warning, "warning") for warning in plan.warnings)
         yield Progress(READING, 1, 1)
         clock = self._note(READING, clock)
@@ -136,10 +140,14 @@ class _Run:
         )
         clock = self._note(preprocess.STAGE, clock)
 
+        calibration = yield from calibrated(spec, plan, options, prepared.tensor, self.control)
+        self.plan = plan = resolve(spec, facts, options, calibration, machine)
+        clock = self._note(MEASURING, clock)
+
         wanted = _wanted(spec, options, straight=prepared.way_back is not None)
         self.maps = maps = ResultMaps(volume, spec, wanted, options.region)
         stage = NetworkStage(prepared, spec, options, plan, self.control, self.loaded, maps, wanted)
-        report = yield from stage.run(self._placement(plan))
+        report = yield from stage.run(plan.placement)
         clock = self._note(windows.STAGE, clock)
 
         yield Progress(postprocess.STAGE, 0, 1)
@@ -149,10 +157,6 @@ class _Run:
         yield Progress(postprocess.STAGE, 1, 1)
         self._note(postprocess.STAGE, clock)
         self.parameters = self._facts(plan, report, prepared)
-
-    def _placement(self, plan: InferencePlan) -> Placement:
-        backend = "torch" if self.options.backend == "auto" else self.options.backend
-        return Placement(self.device, backend, plan.precision, plan.batch, sums_on=self.device)
 
     def segmentation(self) -> Segmentation:
         """The result."""
@@ -201,6 +205,7 @@ class _Run:
             "windows": report.counts.windows,
             "windows_reused": report.counts.reused,
             "streamed": prepared.way_back is not None,
+            "predicted_seconds": plan.seconds,
             "predicted_peak_memory_bytes": round(plan.peak_memory_bytes),
             "accepted_findings": [
                 *(f.code for v in self.volumes for f in v.blocking_findings),
