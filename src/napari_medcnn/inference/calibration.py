@@ -70,16 +70,20 @@ class Calibration:
         The best of each backend that works.
     refused : tuple of (str, str)
         Backends that do not, with the reason.
+    compared : bool
+        Whether all backends were measured; False where the user named one.
     """
 
     device: str
     fastest: BackendName
     measurements: tuple[Measurement, ...]
     refused: tuple[tuple[str, str], ...] = ()
+    compared: bool = True
 
-    def of(self, backend: BackendName) -> Measurement | None:
+    def of(self, backend: BackendName, *, compiled: bool = False) -> Measurement | None:
         """The measurement of a backend, None where there is none."""
-        return next((m for m in self.measurements if m.backend == backend), None)
+        wanted = (backend, compiled)
+        return next((m for m in self.measurements if (m.backend, m.compiled) == wanted), None)
 
 
 def recall(spec: ModelSpec, device: str, roi: Index, options: RunOptions) -> Calibration | None:
@@ -174,7 +178,9 @@ def _parsed(content: dict[str, Any]) -> Calibration | None:
     """The calibration of a file; None when a value in it makes no sense."""
     measurements = tuple(Measurement(**m) for m in content["measurements"])
     refused = tuple((str(name), str(reason)) for name, reason in content["refused"])
-    made = Calibration(content["device"], content["fastest"], measurements, refused)
+    made = Calibration(
+        content["device"], content["fastest"], measurements, refused, bool(content["compared"])
+    )
     sizes = [size for m in measurements for size in (m.seconds, m.network_bytes, m.working_bytes)]
     if made.of(made.fastest) is None or not all(0 <= size < 1e15 for size in sizes):
         return None

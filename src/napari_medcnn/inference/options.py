@@ -11,6 +11,9 @@ BackendName = Literal["torch", "openvino"]
 Precision = Literal["float32", "float16"]
 Mirroring = Literal["model", "none", "all"]
 
+OPENVINO_ONLY = ("onnx", "saved_model")
+"""Kinds of models that torch cannot run."""
+
 
 @dataclass(frozen=True)
 class RunOptions:

@@ -17,7 +17,7 @@ from napari_medcnn.inference.image_facts import ImageFacts as ImageFacts
 from napari_medcnn.inference.image_facts import check, doubts
 from napari_medcnn.inference.image_facts import facts_of as facts_of
 from napari_medcnn.inference.memory import Machine
-from napari_medcnn.inference.options import BackendName, Precision, RunOptions
+from napari_medcnn.inference.options import OPENVINO_ONLY, BackendName, Precision, RunOptions
 from napari_medcnn.inference.placement import Placement
 from napari_medcnn.inference.plan_grid import cheapest_axis, index, network_grid, windows_over
 from napari_medcnn.inference.plan_memory import PROGRAM_BYTES, Load, Memory, memory_of
@@ -34,8 +34,9 @@ thread, measured."""
 REDUCING_S_PER_VALUE = 4.0e-9
 """Making labels of one class of one voxel of the image, on one thread, measured."""
 
-OPENVINO_ONLY = ("onnx", "saved_model")
-"""Kinds of models that torch cannot run."""
+COMPILING_S = 60.0
+"""What ``torch.compile`` takes for a network, at least. On a CPU it saves nothing (25 s for
+4 % of a UNet's window), so that it is tried on CUDA alone."""
 
 
 @dataclass(frozen=True)
@@ -151,18 +152,19 @@ def resolve(
     check(spec, facts)
     on_device = options.device.partition(":")[0] in ("cuda", "mps")
     backend = _backend(spec, options, calibration, on_device)
-    measured = None if calibration is None or backend == "auto" else calibration.of(backend)
+    windows = _windows(spec, facts, options)
+    answers = answers_of(spec, options)
+    measured = _measurement(calibration, backend, windows * answers)
     load = _load(spec, facts, options)
     memory = memory_of(load, *_measured_bytes(measured, load, on_device))
     resident = PROGRAM_BYTES + load.source_bytes if machine is None else machine.resident_bytes
     on_host = _on_host(memory) if on_device else memory.peak
-    windows = _windows(spec, facts, options)
     plan = InferencePlan(
         model=spec.id,
         title=spec.title,
         device=options.device,
         backend=backend,
-        precision=_precision(options),
+        precision=_precision(options, measured),
         source_shape=facts.shape,
         network_shape=load.network_shape,
         network_spacing_mm=network_grid(spec, facts.shape, facts.spacing_mm, facts.axes)[1],
@@ -209,9 +211,23 @@ def _backend(
     return "auto" if calibration is None else calibration.fastest
 
 
-def _precision(options: RunOptions) -> Precision:
+def _measurement(
+    calibration: Calibration | None, backend: Literal["auto"] | BackendName, windows: int
+) -> Measurement | None:
+    """What was measured of the backend; compiled, where that saves more than it costs."""
+    if calibration is None or backend == "auto":
+        return None
+    plain, compiled = calibration.of(backend), calibration.of(backend, compiled=True)
+    if plain and compiled and windows * (plain.seconds - compiled.seconds) > COMPILING_S:
+        return compiled
+    return plain
+
+
+def _precision(options: RunOptions, measured: Measurement | None) -> Precision:
     if options.precision != "auto":
         return options.precision
+    if measured is not None:
+        return measured.precision
     return "float16" if options.device.startswith("cuda") else "float32"
 
 

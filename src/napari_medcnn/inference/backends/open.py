@@ -7,11 +7,8 @@ from dataclasses import replace
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.core.geometry import Index
 from napari_medcnn.inference.backends.base import Backend
-from napari_medcnn.inference.options import BackendName, Precision
+from napari_medcnn.inference.options import OPENVINO_ONLY, BackendName, Precision
 from napari_medcnn.models.spec import ModelSpec
-
-OPENVINO_ONLY = ("onnx", "saved_model")
-"""Kinds of models that torch cannot run."""
 
 
 def open_backend(

@@ -10,6 +10,7 @@ import numpy as np
 from napari_medcnn.core.errors import ModelError, OutOfMemory
 from napari_medcnn.inference.backends.checks import check_finite, check_size
 from napari_medcnn.inference.backends.openvino_runtime import openvino
+from napari_medcnn.inference.options import OPENVINO_ONLY
 from napari_medcnn.inference.survive import is_out_of_memory
 from napari_medcnn.models.spec import ModelSpec
 
@@ -23,9 +24,6 @@ theirs, but 5 s."""
 
 SMALLEST_PROBABILITY = 1e-7
 """A probability nearer to 0 or 1 counts as this far away, so that its logit is a number."""
-
-READ_AS_FILES = ("onnx", "saved_model")
-"""Kinds of models that OpenVINO reads by itself."""
 
 
 def converted(spec: ModelSpec, shape: tuple[int, ...]) -> Any:
@@ -44,7 +42,7 @@ def converted(spec: ModelSpec, shape: tuple[int, ...]) -> Any:
         When OpenVINO does not know a part of the network, or it does not give one value a voxel.
     """
     try:
-        if spec.kind in READ_AS_FILES:
+        if spec.kind in OPENVINO_ONLY:
             model = _as_torch_has_it(openvino().Core().read_model(spec.weights), spec, shape)
         else:
             model = _from_torch(spec, shape)
@@ -58,7 +56,7 @@ def converted(spec: ModelSpec, shape: tuple[int, ...]) -> Any:
         raise ModelError(
             f"OpenVINO cannot take this network: {_reason(error)}",
             source=spec.weights,
-            hint="choose the backend torch" if spec.kind not in READ_AS_FILES else None,
+            hint="choose the backend torch" if spec.kind not in OPENVINO_ONLY else None,
         ) from error
     check_size(size, shape)
     return model
