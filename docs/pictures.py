@@ -15,6 +15,7 @@ from pathlib import Path
 _FRESH = tempfile.TemporaryDirectory()
 os.environ["NAPARI_CONFIG"] = str(Path(_FRESH.name) / "napari.yaml")
 os.environ["XDG_STATE_HOME"] = os.environ["XDG_CACHE_HOME"] = _FRESH.name
+os.environ["HOME"] = _FRESH.name  # folders are shown as ~/...
 
 import napari
 from napari.viewer import Viewer

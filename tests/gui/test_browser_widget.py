@@ -80,6 +80,15 @@ def test_at_first_it_says_what_to_do(panel):
     assert not panel.form.open_button.isEnabled()
 
 
+def test_a_folder_in_the_home_is_shown_from_there_on(qtbot, panel, folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.setenv("USERPROFILE", str(folder.parent))
+    browse(qtbot, panel, folder)
+    label = panel.form.folder_label
+    assert label.text().replace("\u200b", "") == str(Path("~", folder.name))
+    assert label.toolTip() == str(folder)
+
+
 def test_a_folder_shows_as_a_tree_without_names(qtbot, panel, folder):
     browse(qtbot, panel, folder)
     assert texts(panel) == [

@@ -24,6 +24,7 @@ from napari_medcnn.gui.bridge import JobRunner
 from napari_medcnn.gui.found_list import FoundList
 from napari_medcnn.gui.notices import NoticeBoard, WrappedLabel
 from napari_medcnn.gui.progress_row import ProgressRow
+from napari_medcnn.gui.study_text import folder_text
 from napari_medcnn.gui.study_tree_model import StudyTreeModel
 from napari_medcnn.gui.study_tree_view import StudyTreeView
 
@@ -72,7 +73,8 @@ class StudyForm(QWidget):
 
     def show_folder(self, folder: Path | None) -> None:
         """Show which folder this is about."""
-        self.folder_label.show_text("" if folder is None else str(folder))
+        self.folder_label.show_text("" if folder is None else folder_text(folder))
+        self.folder_label.setToolTip("" if folder is None else str(folder))
         self.filter.clear()
         self.names.setChecked(False)
         self.found.clear()
@@ -121,7 +123,7 @@ class StudyForm(QWidget):
     def _fill_recent(self) -> None:
         self.recent.clear()
         for folder in known_folders()[:_RECENT]:
-            self.recent.addAction(str(folder), partial(self.recent_chosen.emit, folder))
+            self.recent.addAction(folder_text(folder), partial(self.recent_chosen.emit, folder))
         self.recent.setEnabled(not self.recent.isEmpty())
 
     def _explain(self) -> None:

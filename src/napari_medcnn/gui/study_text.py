@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from napari_medcnn.app.studies.image_header import OLDEST_AGE
 from napari_medcnn.app.studies.index_reader import IndexSummary, PatientRow, SeriesRow, StudyRow
 from napari_medcnn.app.studies.patient_key import Identity
@@ -9,6 +11,12 @@ from napari_medcnn.core.volume import Finding, Severity
 from napari_medcnn.gui.notices import severity_word
 
 _OTHER_KINDS = {"nifti": "NIfTI", "nrrd": "NRRD", "metaimage": "MetaImage"}
+
+
+def folder_text(folder: Path) -> str:
+    """Its path, from ``~`` on where it lies in the user's home."""
+    home = Path.home()
+    return str("~" / folder.relative_to(home)) if folder.is_relative_to(home) else str(folder)
 
 
 def patient_text(patient: PatientRow, identity: Identity | None) -> str:
