@@ -62,8 +62,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_orthanc(folder: Path) -> Iterator[Orthanc]:
-    """Start Orthanc with a configuration of our own in `folder`, and stop it."""
+def running_orthanc(
+    folder: Path, certificate: tuple[Path, Path] | None = None
+) -> Iterator[Orthanc]:
+    """Start Orthanc with a configuration of our own in `folder`, and stop it.
+
+    With a certificate and its key it speaks DICOM by TLS only, to who has the same.
+    """
     binary = shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin:/usr/bin")
     plugin = next((path for path in PLUGINS if path.is_file()), None)
     if binary is None or plugin is None:
@@ -87,6 +92,14 @@ def running_orthanc(folder: Path) -> Iterator[Orthanc]:
         "DicomModalities": {"ours": modality},
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
     }
+    if certificate is not None:
+        modality["UseDicomTls"] = True
+        configuration |= {
+            "DicomTlsEnabled": True,
+            "DicomTlsCertificate": str(certificate[0]),
+            "DicomTlsPrivateKey": str(certificate[1]),
+            "DicomTlsTrustedCertificates": str(certificate[0]),
+        }
     path = folder / "orthanc.json"
     path.write_text(json.dumps(configuration), encoding="utf-8")
     log = folder / "orthanc.log"

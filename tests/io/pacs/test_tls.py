@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from napari_medcnn.io.pacs.connection import open_connection
 from napari_medcnn.io.pacs.errors import PacsError
 from napari_medcnn.io.pacs.profiles import DimseProfile, WebProfile
+from napari_medcnn.io.pacs.query import SeriesKey
+from tests.pacs_server import StoredSeries, pixels_in, running_orthanc
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +121,24 @@ def test_a_dicom_server_that_nobody_vouches_for_is_not_talked_to(dicom_port: int
     unknown = DimseProfile("safe", "localhost", dicom_port, "SAFE", tls=True)
     with pytest.raises(PacsError, match="encrypted connection fails"):
         list(open_connection(unknown).verify())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("retrieve", ["get", "move"])
+def test_images_go_and_come_encrypted(
+    retrieve: str, certificate: tuple[Path, Path], stored: StoredSeries, tmp_path: Path
+) -> None:
+    (tmp_path / "server").mkdir()
+    with running_orthanc(tmp_path / "server", certificate) as server:
+        plain = replace(server.dimse, host="localhost", retrieve=retrieve, timeout_s=10.0)
+        ours, key = map(str, certificate)
+        safe = replace(plain, tls=True, ca_file=ours, client_certificate=ours, client_key=key)
+        list(open_connection(safe).send([stored.folder]))
+        series = SeriesKey(stored.study_uid, stored.series_uid)
+        list(open_connection(safe).retrieve(series, tmp_path / "in"))
+        assert pixels_in(tmp_path / "in" / stored.series_uid) == stored.contents
+        with pytest.raises(PacsError):
+            list(open_connection(plain).verify())
+        nobody = replace(safe, client_certificate="", client_key="")
+        with pytest.raises(PacsError):
+            list(open_connection(nobody).retrieve(series, tmp_path / "again"))
