@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -62,7 +61,6 @@ class Ready:
 
     read: ReadCase
     reason: str = ""
-    began: float = 0.0
 
 
 class Ahead:
@@ -113,7 +111,7 @@ class Ahead:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, case: Case, folder: Path) -> Ready | CaseOutcome:
-        began, wish = time.perf_counter(), self._wish
+        wish = self._wish
         if wish.only is not None and case.id not in wish.only:
             there = (folder / RUN).is_file()
             return (
@@ -133,7 +131,7 @@ class Ahead:
         if earlier.standing is Standing.TOUCHED and voxels == earlier.fingerprints:
             text = "done before; its files changed, its voxels did not"
             return read_outcome(case, folder, state="skipped", text=text)
-        return Ready(read, earlier.reason, began)
+        return Ready(read, earlier.reason)
 
 
 class Behind:
@@ -187,5 +185,4 @@ class Behind:
         result: CaseResult = measure_case(computed, self._options)
         result = write_case(computed, result, self._options)
         fallbacks = [f"{f.used} instead of {f.wanted}: {f.reason}" for f in computed.fallbacks]
-        seconds = time.perf_counter() - ready.began
-        return outcome_of(ready.read.case, result, seconds, fallbacks, ready.reason)
+        return outcome_of(ready.read.case, result, fallbacks, ready.reason)

@@ -53,7 +53,7 @@ class CaseOutcome:
     fallbacks : tuple of str
         What went otherwise than planned.
     seconds : float, optional
-        How long it took.
+        How long it took; not how long it waited for others.
     """
 
     case: str
@@ -151,7 +151,7 @@ class BatchResult:
 
 
 def outcome_of(
-    case: Case, result: CaseResult, seconds: float, fallbacks: Sequence[str], reason: str
+    case: Case, result: CaseResult, fallbacks: Sequence[str], reason: str
 ) -> CaseOutcome:
     """The line of a case that was computed; `reason` says why again, if it had been before."""
     return read_outcome(
@@ -159,7 +159,7 @@ def outcome_of(
         result.folder,
         state="done",
         text=f"computed again: {reason}" if reason else "",
-        seconds=round(seconds, 3),
+        seconds=round(sum(result.seconds.values()), 3),
         fallbacks=tuple(fallbacks),
     )
 

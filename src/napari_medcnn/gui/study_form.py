@@ -65,6 +65,7 @@ class StudyForm(QWidget):
         self.hint = WrappedLabel(NO_FOLDER)
         self.summary = WrappedLabel()
         self.open_button = QPushButton("Open")
+        self.batch_button = QPushButton("Add to batch")
         self.indexing_row = ProgressRow(indexing)
         self.opening_row = ProgressRow(opening)
         self._fill_menu()
@@ -96,6 +97,7 @@ class StudyForm(QWidget):
         self.filter.setEnabled(has_folder)
         self.names.setEnabled(has_folder)
         self.open_button.setEnabled(can_open)
+        self.batch_button.setEnabled(bool(self.tree.selected_series))
         if is_empty:
             empty = SEARCHING if is_indexing else NOTHING_FOUND
             empty = NO_MATCH if self.filter.text() else empty
@@ -143,6 +145,7 @@ class StudyForm(QWidget):
             "Names and IDs are read from the files when this is ticked, and kept nowhere"
         )
         self.open_button.setToolTip("Open the selected series as layers")
+        self.batch_button.setToolTip("Let a model run on the selected series, one a case")
 
     def _lay_out(self, owner: QWidget) -> None:
         top = QHBoxLayout()
@@ -171,7 +174,11 @@ class StudyForm(QWidget):
         layout.addWidget(self.summary)
         layout.addWidget(self.indexing_row)
         layout.addWidget(self.opening_row)
-        layout.addWidget(self.open_button)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(4)
+        buttons.addWidget(self.open_button, 1)
+        buttons.addWidget(self.batch_button, 1)
+        layout.addLayout(buttons)
         around = QVBoxLayout(owner)
         around.setContentsMargins(0, 0, 0, 0)
         around.addWidget(self)

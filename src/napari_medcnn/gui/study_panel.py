@@ -11,6 +11,7 @@ from qtpy.QtCore import QModelIndex, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_medcnn.app.batch_folder import case_of_series
 from napari_medcnn.app.studies.index_file import default_folder, forget, index_path
 from napari_medcnn.app.studies.index_reader import IndexReader, StudyFilter
 from napari_medcnn.app.studies.indexing import IndexReport, index_folder
@@ -20,6 +21,7 @@ from napari_medcnn.core.events import Event, Failed, Message, Progress
 from napari_medcnn.core.volume import Severity
 from napari_medcnn.gui.bridge import JobRunner
 from napari_medcnn.gui.notices import sentence
+from napari_medcnn.gui.preferences import PLUGIN
 from napari_medcnn.gui.study_drop import CanvasDrop
 from napari_medcnn.gui.study_form import StudyForm
 from napari_medcnn.gui.study_lookup import StudyLookup
@@ -111,6 +113,21 @@ class StudyPanel(QWidget):
             self.opening.open(files, len(series))
             self._show_state()
 
+    def add_to_batch(self) -> None:
+        """Make each selected series a case of the dock *Batch*."""
+        if self._reader is None or self.folder is None:
+            return
+        cases = [
+            case_of_series(
+                [self.folder / path for path in self._reader.files(row.id)],
+                row.description or row.body_part or row.modality,
+                row.uid,
+            )
+            for row in self.form.tree.selected_series
+        ]
+        _, batch = self.state.viewer.window.add_plugin_dock_widget(PLUGIN, "Batch")
+        batch.add_cases(cases)
+
     def show_names(self, shown: bool) -> None:
         """Show who patients are, or hide it; names are read from the files and kept nowhere."""
         self._identities = {}
@@ -130,6 +147,7 @@ class StudyPanel(QWidget):
         form.names.toggled.connect(self.show_names)
         form.filter.textChanged.connect(self._filtering.start)
         form.open_button.clicked.connect(self._open_selected)
+        form.batch_button.clicked.connect(self.add_to_batch)
         form.tree.series_opened.connect(self.open_series)
         form.tree.selected.connect(self._show_state)
         form.tree.collapsed.connect(self._on_folded)
