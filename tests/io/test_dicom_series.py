@@ -63,6 +63,27 @@ def test_values_that_int16_cannot_hold_are_float32(slope: float, top: int, tmp_p
     assert volume.array.max() == pytest.approx(top * slope)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+@pytest.mark.parametrize(
+    "tags", [{"RescaleSlope": "0"}, {"RescaleSlope": "nan"}, {"RescaleIntercept": "inf"}]
+)
+def test_a_scale_that_would_lose_the_values_is_refused(tags: dict, tmp_path: Path) -> None:
+    save_dicom(tmp_path, numbers(oblique()), oblique(), **tags)
+    with pytest.raises(ReadError, match="would lose its values"):
+        read(tmp_path)
+
+
+def test_a_blank_slice_may_have_slope_zero(tmp_path: Path) -> None:
+    array = numbers(oblique())
+    paths = save_dicom(tmp_path, array, oblique())
+    dataset = pydicom.dcmread(paths[0])
+    dataset.PixelData, dataset.RescaleSlope = bytes(len(dataset.PixelData)), 0
+    dataset.save_as(paths[0])
+    (volume,) = read(tmp_path)
+    assert not volume.findings
+    assert sum(not plane.any() for plane in volume.array) == 1
+
+
 def test_every_slice_has_its_own_slope(tmp_path: Path) -> None:
     stored = np.full((3, 4, 5), 100, np.int16)
     for path in save_dicom(tmp_path, stored, oblique((3, 4, 5))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections import defaultdict, deque
@@ -140,11 +141,22 @@ def _file_values(
         notes: tuple[Finding, ...] = ()
         if stored.ndim == 3:
             stored, notes = grey(stored)
+        _check_scale(stored, header)
         values = rescaled(stored, header.slope, header.intercept)
         if values.shape != header.shape:
             raise ReadError(f"slice {header.path.name} has another size than its header says")
         found.append((slot, values, notes))
     return found
+
+
+def _check_scale(stored: npt.NDArray[Any], header: FrameHeader) -> None:
+    """Refuse a scale by which the values would be lost; a blank slice may well have slope 0."""
+    lost = header.slope == 0 and stored.any()
+    if lost or not (math.isfinite(header.slope) and math.isfinite(header.intercept)):
+        raise ReadError(
+            f"the rescaling of {header.path.name} ({header.slope:g}, {header.intercept:g}) would "
+            "lose its values"
+        )
 
 
 def _own_part(picture: npt.NDArray[Any], header: FrameHeader) -> npt.NDArray[Any]:
