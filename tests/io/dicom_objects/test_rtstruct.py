@@ -13,7 +13,7 @@ from napari_medcnn.core.volume import Volume
 from napari_medcnn.imaging.lesions import find_lesions
 from napari_medcnn.io.dicom_objects.export import DicomResult, write_dicom
 from napari_medcnn.io.read import read, read_segmentation, read_segmentations
-from tests.io.dicom_objects.dicom_cases import marked, series, two_boxes
+from tests.io.dicom_objects.dicom_cases import LESION, assert_valid, marked, series, two_boxes
 from tests.io.io_files import AXIS_MAPS, oblique
 
 GRID = Geometry.from_spacing((6, 24, 20), (3.0, 0.7, 0.5), (-20.0, 15.0, 40.0))
@@ -44,6 +44,19 @@ def test_contours_between_the_slices_of_pet_are_read_on_them(shared_data: Path) 
     tumour = read_segmentation(case / "mask" / "RS.dcm", volume)
     ml = np.count_nonzero(tumour.array) * volume.geometry.voxel_volume_mm3 / 1000
     assert ml == pytest.approx(9655 * 0.976562**2 * 3.27 / 1000, rel=0.03)
+
+
+def test_a_contour_of_many_points_stays_one_of_numbers(tmp_path: Path) -> None:
+    volume = series(tmp_path / "in", Geometry.from_spacing((2, 90, 90), (1.0, 1.0, 1.0)))
+    segmentation = marked(volume, (LESION,))
+    segmentation.array[...] = 1
+    segmentation.array[:, 1:-1:2, 1:-1:2] = 0  # 1,936 holes in one region
+    (path,) = write_dicom(DicomResult(segmentation, volume), tmp_path / "a.rtstruct.dcm")
+    (contour,) = pydicom.dcmread(path).ROIContourSequence[0].ContourSequence[:1]
+    assert contour["ContourData"].VR == "DS"
+    assert len("\\".join(map(str, contour.ContourData))) > 1 << 16
+    assert_valid(path)
+    assert np.array_equal(read_segmentation(path, volume).array, segmentation.array)
 
 
 @pytest.mark.parametrize("axes", AXIS_MAPS[::4], ids=str)

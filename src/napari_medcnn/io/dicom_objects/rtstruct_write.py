@@ -91,7 +91,7 @@ def write_rtstruct(
 
 def _structure_set(source: SourceImages) -> Dataset:
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+    from pydicom.uid import ImplicitVRLittleEndian, generate_uid
 
     now = datetime.now()
     dataset = Dataset()
@@ -117,7 +117,8 @@ def _structure_set(source: SourceImages) -> Dataset:
     dataset.PositionReferenceIndicator = source.first.get("PositionReferenceIndicator") or ""
     dataset.ReferencedFrameOfReferenceSequence = [_referenced_frame(source)]
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    # With explicit types a contour of more than 64 KiB is no Decimal String any more.
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     return dataset
