@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import os
+import time
 from pathlib import Path
 
 import pydicom
@@ -76,6 +78,19 @@ def test_what_a_power_loss_leaves_is_neither_read_nor_indexed(tmp_path, key, fil
     assert volume.array.shape[0] == len(files)
     job = index_folder(folder, JobControl(), tmp_path / "cache")
     assert run_to_end(job, IndexReport).files == len(files)
+
+
+def test_what_a_power_loss_left_goes_after_a_week(tmp_path, key, files) -> None:
+    cut_off = Download(tmp_path, key).__enter__()
+    cut_off.add(files[0])
+    (left,) = tmp_path.iterdir()
+    with Download(tmp_path, key):
+        assert left.exists()
+    week_ago = time.time() - 8 * 24 * 3600
+    os.utime(left, (week_ago, week_ago))
+    with Download(tmp_path, key):
+        assert not left.exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_error_on_the_way_leaves_nothing(tmp_path, key, files) -> None:

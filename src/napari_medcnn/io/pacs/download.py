@@ -6,9 +6,11 @@ import io
 import os
 import shutil
 import tempfile
+import time
 import uuid
 import warnings
 from collections.abc import Container
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +31,9 @@ MAX_SERIES_BYTES = 64 * 1024**3
 """Largest series that is fetched."""
 
 _INCOMING = ".medcnn-incoming-"
+_ABANDONED_S = 7 * 24 * 3600.0
+"""A folder in which nothing has come for so long belongs to no retrieval that goes on."""
+
 _META_BYTES = 2048
 
 
@@ -74,6 +79,7 @@ class Download:
         try:
             self._parent.mkdir(parents=True, exist_ok=True)
             # Path.mkdir and not mkdtemp: the series is for whoever the user's umask admits.
+            _remove_abandoned(self._parent)
             folder = self._parent / f"{_INCOMING}{uuid.uuid4().hex}"
             folder.mkdir()
             self._folder = folder
@@ -183,6 +189,14 @@ class Download:
         if self._wanted is not None and uid not in self._wanted:
             raise PacsError("the server sent an object that is not in its own list")
         return uid
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove what earlier retrievals left when the power went: nobody would ever see it."""
+    for folder in parent.glob(f"{_INCOMING}*"):
+        with suppress(FileNotFoundError):  # it may just be taking its place
+            if time.time() - folder.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _flush(folder: Path) -> None:
