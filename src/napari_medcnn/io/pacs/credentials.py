@@ -43,11 +43,6 @@ def environment_variable(profile: WebProfile) -> str:
     return f"MEDCNN_PACS_{environment_stem(profile.name)}_{kind}"
 
 
-def needs_credential(profile: Profile) -> bool:
-    """Whether the connection logs in; DICOM's own protocol goes by AE titles and certificates."""
-    return isinstance(profile, WebProfile) and profile.login != "none"
-
-
 def find_credential(profile: Profile, ask: Ask | None = None) -> Credential | None:
     """The secret of a connection: from the keyring, else the environment, else by asking.
 
