@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -40,7 +41,7 @@ def order_channels(spec: ModelSpec, named: Mapping[str, _T]) -> tuple[_T, ...]:
     missing = [name for name in channels if name.casefold() not in given]
     if unknown or missing:
         parts = [
-            f"no channel is called {', '.join(unknown)}" if unknown else "",
+            *(f"no channel is called {name}{_near(name, channels)}" for name in unknown),
             f"no image for {', '.join(missing)}" if missing else "",
         ]
         raise InputMismatch(
@@ -48,3 +49,10 @@ def order_channels(spec: ModelSpec, named: Mapping[str, _T]) -> tuple[_T, ...]:
             hint=f"the channels of {spec.title} are {', '.join(channels)}",
         )
     return tuple(given[name.casefold()] for name in channels)
+
+
+def _near(name: str, channels: list[str]) -> str:
+    """Which channel may have been meant."""
+    by_key = {channel.casefold(): channel for channel in channels}
+    near = difflib.get_close_matches(name.casefold(), by_key, n=1, cutoff=0.5)
+    return f" (did you mean {by_key[near[0]]}?)" if near else ""
