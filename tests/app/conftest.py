@@ -26,8 +26,8 @@ def two_lesions(volume: Volume) -> Segmentation:
         LABELS,
         volume.id,
         probability,
-        ModelReference("flair_lesions", "1.0", "ab" * 32, "FLAIR lesions"),
-        {"overlap": 0.25},
+        model=ModelReference("flair_lesions", "1.0", "ab" * 32, "FLAIR lesions"),
+        parameters={"overlap": 0.25},
     )
 
 

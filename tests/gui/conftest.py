@@ -43,7 +43,7 @@ def two_lesions(volume: Volume) -> Segmentation:
         LABELS,
         volume.id,
         np.where(labels > 0, 0.75, 0.125).astype(np.float16),
-        ModelReference("bright", "1.0", "ab" * 32, "Bright voxels"),
+        model=ModelReference("bright", "1.0", "ab" * 32, "Bright voxels"),
     )
 
 
