@@ -73,6 +73,13 @@ def test_a_scale_that_would_lose_the_values_is_refused(tags: dict, tmp_path: Pat
         read(tmp_path)
 
 
+def test_values_that_begin_above_the_lowest_bit_are_refused(tmp_path: Path) -> None:
+    stored = np.full((3, 4, 5), 1000 << 4, np.uint16)
+    save_dicom(tmp_path, stored, oblique((3, 4, 5)), BitsStored=12, HighBit=15)
+    with pytest.raises(ReadError, match="above the lowest bit"):
+        read(tmp_path)
+
+
 def test_a_blank_slice_may_have_slope_zero(tmp_path: Path) -> None:
     array = numbers(oblique())
     paths = save_dicom(tmp_path, array, oblique())

@@ -223,15 +223,18 @@ def _frame(
         order=order,
         instance_number=index if count > 1 else integer(dataset.get("InstanceNumber")),
         frame_time_ms=number(dataset.get("FrameTime")),
-        refusal=_refusal(dataset),
+        refusal=_refusal(dataset, encoding),
         encoding=encoding,
     )
 
 
-def _refusal(dataset: Values) -> str:
-    """Why frames of this kind cannot be placed, or an empty text."""
+def _refusal(dataset: Values, encoding: Encoding) -> str:
+    """Why frames of this kind cannot be placed or decoded, or an empty text."""
     if dataset.get("TotalPixelMatrixRows"):
         return "a slide of many tiles is not supported"
+    if encoding.high_bit >= encoding.bits_stored > 0:
+        # No decoder here moves them down, and the standard no longer allows them (PS3.5 8.1.1).
+        return f"its values begin above the lowest bit (high bit {encoding.high_bit})"
     return ""
 
 
