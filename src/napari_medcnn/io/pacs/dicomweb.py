@@ -38,7 +38,7 @@ from napari_medcnn.io.pacs.query import (
     series_match,
 )
 from napari_medcnn.io.pacs.search import search
-from napari_medcnn.io.pacs.upload import Outgoing, Sent, outgoing_files
+from napari_medcnn.io.pacs.upload import Outgoing, outgoing_files, sent
 
 MAX_ANSWER_BYTES = 64 * 1024**2
 """Longest list that a search may answer."""
@@ -129,13 +129,7 @@ class WebConnection:
                 if refusal:
                     refusals.append(refusal)
         yield Progress("sending", len(outgoing), len(outgoing))
-        if refusals:
-            raise PacsError(
-                f"the server did not take {len(refusals)} of {len(outgoing)} objects: "
-                f"{refusals[0]}",
-                source=f"connection {self.profile.name}",
-            )
-        yield Done(Sent(len(outgoing)))
+        yield Done(sent(len(outgoing), refusals, self.profile.name))
 
     def _warnings(self) -> Iterator[Message]:
         if self.profile.sends_secrets_in_the_clear:

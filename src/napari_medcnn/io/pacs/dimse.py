@@ -35,7 +35,7 @@ from napari_medcnn.io.pacs.query import (
     series_match,
 )
 from napari_medcnn.io.pacs.search import search
-from napari_medcnn.io.pacs.upload import Outgoing, Sent, outgoing_files
+from napari_medcnn.io.pacs.upload import Outgoing, outgoing_files, sent
 
 MAX_ANSWER_BYTES = 256 * 1024**2
 """Longest list of answers that a search may bring."""
@@ -125,13 +125,7 @@ class DimseConnection:
                 if refusal:
                     refusals.append(refusal)
         yield Progress("sending", len(outgoing), len(outgoing))
-        if refusals:
-            raise PacsError(
-                f"the server did not take {len(refusals)} of {len(outgoing)} objects: "
-                f"{refusals[0]}",
-                source=f"connection {self.profile.name}",
-            )
-        yield Done(Sent(len(outgoing)))
+        yield Done(sent(len(outgoing), refusals, self.profile.name))
 
     def _asking(self, control: JobControl) -> AbstractContextManager[tuple[Association, Watch]]:
         return associated(self.profile, [build_context(_FIND)], control, MAX_ANSWER_BYTES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from napari_medcnn.core.errors import ReadError
 from napari_medcnn.io.dicom.guarded import dicom_failures
 from napari_medcnn.io.dicom.scan import looks_like_dicom
 from napari_medcnn.io.folder import walk
+from napari_medcnn.io.pacs.errors import PacsError
 from napari_medcnn.io.pacs.uids import checked_uid
 
 MAX_FILES = 50_000
@@ -35,6 +36,31 @@ class Sent:
     """How many objects the server took: all that were to be sent."""
 
     instances: int
+
+
+def sent(total: int, refusals: Sequence[str], connection: str) -> Sent:
+    """What a sending ends in.
+
+    Parameters
+    ----------
+    total : int
+        How many objects were to be sent.
+    refusals : sequence of str
+        The server's reason for each that it did not take.
+    connection : str
+        The connection's name.
+
+    Raises
+    ------
+    PacsError
+        When it did not take all of them.
+    """
+    if refusals:
+        raise PacsError(
+            f"the server did not take {len(refusals)} of {total} objects: {refusals[0]}",
+            source=f"connection {connection}",
+        )
+    return Sent(total)
 
 
 def outgoing_files(paths: Iterable[Path]) -> tuple[Outgoing, ...]:
