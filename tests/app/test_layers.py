@@ -14,6 +14,7 @@ from napari_medcnn.app.adoption import adopt_layer, volume_of_layer
 from napari_medcnn.app.contrast import display_range
 from napari_medcnn.app.layers import (
     OBLIQUE_NOTE,
+    map_layers,
     segmentation_layer,
     volume_layers,
 )
@@ -104,6 +105,28 @@ def test_painting_on_the_layer_changes_the_result(
     np.testing.assert_allclose(layer.get_color(2), (0.1, 0.4, 1.0, 1.0), atol=1e-6)
     assert layer.get_color(7)[3] == 1.0, "a value without a name is visible too"
     assert list(layer.features["name"]) == ["lesion", "core"]
+
+
+def test_maps_are_hidden_layers_on_the_volumes_grid_that_add_nothing_at_zero(
+    session: Session, result: Result, small_volume: Volume
+) -> None:
+    values = np.full(small_volume.geometry.shape, 0.25, np.float16)
+    result.segmentation.uncertainty["entropy"] = values
+    shown = map_layers(result, small_volume, ("probability", "entropy", "variance"))
+    layers = [Layer.create(*data) for data in shown]
+    assert [layer.name for layer in layers] == ["gradient: probability", "gradient: entropy"]
+    for layer in layers:
+        assert isinstance(layer, Image)
+        assert not layer.visible
+        assert layer.blending == "additive"
+        assert tuple(layer.contrast_limits) == (0.0, 1.0)
+        np.testing.assert_allclose(layer.scale, small_volume.geometry.spacing)
+        assert layer.metadata["medcnn"]["result_id"] == result.id
+        black, half, full = layer.colormap.map([0.0, 0.5, 1.0])[:, :3]
+        assert black.max() < 0.02
+        assert half.max() > 0.4 and full.max() > 0.9
+    assert np.shares_memory(layers[1].data, values)
+    assert map_layers(result, small_volume, ()) == []
 
 
 def test_ct_opens_in_the_soft_tissue_window_and_mr_by_its_values(small_volume: Volume) -> None:

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QPushButton
 from napari_medcnn.core.events import Job, JobControl, Progress
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.volume import Finding, Severity, Volume
+from napari_medcnn.gui.analysis_job import Analysed
 from napari_medcnn.gui.analyze_widget import AnalyzeWidget
 from napari_medcnn.models import registry
 from tests.bundle_factory import make_bundle
@@ -47,16 +48,16 @@ def finish(qtbot, widget: AnalyzeWidget) -> None:
 
 def slow_network(monkeypatch, entered: threading.Event) -> None:
     """The real engine, but its windows never end by themselves."""
-    from napari_medcnn.inference import windows
+    from napari_medcnn.inference import network_stage
 
-    def slide(network, tensor, spec, control: JobControl, **_) -> Job:
+    def stream(backend, image, spec, control: JobControl, sink, **_) -> Job:
         yield Progress("network", 1, 1000)
         entered.set()
         while True:
             control.checkpoint()
             control._cancelled.wait(0.01)
 
-    monkeypatch.setattr(windows, "slide", slide)
+    monkeypatch.setattr(network_stage, "stream", stream)
 
 
 def press(notice, text: str) -> None:
@@ -101,7 +102,7 @@ def test_without_a_model_it_says_what_to_do(state, flair, models, monkeypatch):
     monkeypatch.setenv(registry.MODELS_FOLDER_VARIABLE, str(models / "empty"))
     state.add_volumes([flair])
     widget = AnalyzeWidget(state.viewer)
-    assert "folder of a MONAI Bundle" in widget.plan.advice.text()
+    assert "Press Add beside the list" in widget.plan.advice.text()
     assert not widget.run.isEnabled()
 
 
@@ -154,14 +155,14 @@ def test_a_run_is_cancelled_mid_way_and_can_be_started_again(qtbot, ready, state
 
 
 def test_a_failure_mid_way_is_shown_and_can_be_tried_again(qtbot, ready, state, monkeypatch):
-    from napari_medcnn.inference import windows
+    from napari_medcnn.inference import network_stage
 
-    def slide(*_, **__) -> Job:
+    def stream(*_, **__) -> Job:
         yield Progress("network", 1, 8)
         raise RuntimeError("the kernel died")
 
     with monkeypatch.context() as patch:
-        patch.setattr(windows, "slide", slide)
+        patch.setattr(network_stage, "stream", stream)
         ready.start()
         finish(qtbot, ready)
     (notice,) = ready.board.notices
@@ -207,7 +208,7 @@ def test_closing_the_viewer_stops_the_run(qtbot, ready, state, monkeypatch):
 
 def test_a_result_of_an_image_that_is_gone_is_dropped(ready, state, flair, result):
     state.session.remove_volume(flair.id)
-    ready._on_done(result)
+    ready._on_done(Analysed(result, 1.0, None))
     assert not state.session.results
 
 

@@ -13,6 +13,7 @@ adopts it. ``metadata["direction"]`` is ``Geometry.direction``, for the orientat
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -45,6 +46,16 @@ class LayerKind(StrEnum):
 
     IMAGE = "image"
     SEGMENTATION = "segmentation"
+    MAP = "map"
+
+
+MAP_LOOKS: dict[str, tuple[str, float]] = {
+    "probability": ("inferno", 1.0),
+    "entropy": ("bop blue", 1.0),
+    "variance": ("magenta", 0.25),
+}
+"""Colours of a model's maps, all black at 0 so that they add nothing there, and their largest
+value: no probability varies by more than 0.25."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +138,35 @@ def segmentation_layer(segmentation: Segmentation | Result, volume: Volume) -> L
         "metadata": _metadata(volume, LayerKind.SEGMENTATION, labels=segmentation.labels, **own),
     }
     return _shown(volume, segmentation.array), kwargs, "labels"
+
+
+def map_layers(result: Result, volume: Volume, names: Collection[str]) -> list[LayerData]:
+    """Image layers of a result's maps, hidden at first and added to the image by their colours.
+
+    Parameters
+    ----------
+    names : collection of str
+        Which of ``"probability"``, ``"entropy"`` and ``"variance"``; what the result lacks is left
+        out.
+    """
+    segmentation = result.segmentation
+    there = {"probability": segmentation.probability, **segmentation.uncertainty}
+    layers: list[LayerData] = []
+    for name, (colours, largest) in MAP_LOOKS.items():
+        values = there.get(name)
+        if values is None or name not in names:
+            continue
+        kwargs = placement(volume).as_kwargs()
+        kwargs |= {
+            "name": f"{volume.name}: {name}",
+            "colormap": colours,
+            "contrast_limits": (0.0, largest),
+            "blending": "additive",
+            "visible": False,
+            "metadata": _metadata(volume, LayerKind.MAP, result_id=result.id),
+        }
+        layers.append((_shown(volume, values), kwargs, "image"))
+    return layers
 
 
 def label_colours(labels: tuple[Label, ...]) -> dict[int | None, tuple[float, ...]]:

@@ -19,6 +19,12 @@ class Settings:
         Id of the model that is chosen at first.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    backend : str
+        What runs networks: ``"auto"``, ``"torch"`` or ``"openvino"``.
+    mirroring : str
+        Test-time augmentation: as the ``"model"`` asks for, ``"none"``, or along ``"all"`` axes.
+    probability_layer, uncertainty_layers : bool
+        Whether a run shows the model's maps as image layers.
     min_volume_mm3 : float
         Smaller components are no lesions; below zero, the model's own advice counts.
     autosave_interval_s : float
@@ -32,6 +38,10 @@ class Settings:
 
     model: str = "flair_lesions"
     device: str = "auto"
+    backend: str = "auto"
+    mirroring: str = "model"
+    probability_layer: bool = False
+    uncertainty_layers: bool = False
     min_volume_mm3: float = -1.0
     autosave_interval_s: float = 20.0
 

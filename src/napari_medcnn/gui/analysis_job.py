@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from napari_medcnn.app.result import new_result
+from napari_medcnn.app.result import Result, new_result
 from napari_medcnn.core.events import Done, Job, JobControl, Progress
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
+from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.models.spec import ModelSpec
 
 
@@ -23,59 +24,63 @@ class Analysis:
         One for each of the model's channels, in its order; results belong to the first.
     spec : ModelSpec
         The model.
-    device : str
-        As :func:`~napari_medcnn.inference.segment.segment` takes it.
+    options : RunOptions
+        How it runs.
     min_volume_mm3 : float
         Smaller components are no lesions.
-    accept_findings : bool
-        The user's yes to blocking findings.
     """
 
     volumes: tuple[Volume, ...]
     spec: ModelSpec
-    device: str
+    options: RunOptions
     min_volume_mm3: float
-    accept_findings: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Analysed:
+    """What came out, and what it took.
+
+    Parameters
+    ----------
+    result : Result
+        The labels and their lesions.
+    seconds : float
+        From the start to the label map; measuring lesions is not in it, nor in a plan.
+    peak_memory_gb : float, optional
+        Largest resident memory of this process meanwhile, in 10^9 bytes; None where the system
+        tells only that of the whole process so far.
+    """
+
+    result: Result
+    seconds: float
+    peak_memory_gb: float | None
 
 
 def analyse(analysis: Analysis, control: JobControl) -> Job:
-    """Run an analysis; ends in ``Done(Result)``."""
-    from napari_medcnn.inference.options import RunOptions
+    """Run an analysis; ends in ``Done(Analysed)``."""
     from napari_medcnn.inference.segment import segment
+    from napari_medcnn.report.peak_memory import peak_memory_gb, restart_peak
 
     segmentation: Segmentation | None = None
-    job = segment(
-        _subject(analysis.volumes),
-        analysis.spec,
-        control,
-        RunOptions(
-            device=analysis.device,
-            accept_findings=analysis.accept_findings,
-            threads=_threads(),
-        ),
-    )
+    is_own_peak, clock = restart_peak(), time.perf_counter()
+    job = segment(_subject(analysis.volumes), analysis.spec, control, analysis.options)
     for event in job:
         if isinstance(event, Done):
             segmentation = event.result
         else:
             yield event
+    seconds, peak = time.perf_counter() - clock, peak_memory_gb() if is_own_peak else None
     control.checkpoint()
     yield Progress("measuring lesions", 0, 1)
     assert segmentation is not None  # segment() ends in Done or raises
-    yield Done(
-        new_result(
-            segmentation,
-            analysis.volumes[0],
-            analysis.min_volume_mm3,
-            accept_blocking=analysis.accept_findings,
-        )
+    result = new_result(
+        segmentation,
+        analysis.volumes[0],
+        analysis.min_volume_mm3,
+        accept_blocking=analysis.options.accept_findings,
     )
+    yield Done(Analysed(result, seconds, peak))
 
 
 def _subject(volumes: Sequence[Volume]) -> Volume | Sequence[Volume]:
     return volumes[0] if len(volumes) == 1 else volumes
-
-
-def _threads() -> int:
-    """All cores but one: the window that shows the progress must stay fluent."""
-    return max(1, (os.cpu_count() or 2) - 1)

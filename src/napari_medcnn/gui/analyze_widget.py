@@ -6,40 +6,38 @@ from dataclasses import replace
 from functools import partial
 
 from napari.viewer import Viewer
-from qtpy.QtWidgets import (
-    QComboBox,
-    QDoubleSpinBox,
-    QFormLayout,
-    QPushButton,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from napari_medcnn.app.result import Result
-from napari_medcnn.core.errors import ConsentNeeded, MedcnnError
+from napari_medcnn.core.errors import ConsentNeeded, InputMismatch, MedcnnError
 from napari_medcnn.core.events import Event, Failed, Fallback, Message
 from napari_medcnn.core.volume import Severity
-from napari_medcnn.gui.analysis_job import Analysis, analyse
+from napari_medcnn.gui.analysis_job import Analysed, Analysis, analyse
 from napari_medcnn.gui.bridge import JobRunner, JobRunning
 from napari_medcnn.gui.collapsible import Section
 from napari_medcnn.gui.display_row import DisplayRow
 from napari_medcnn.gui.image_choice import ImageChoice
 from napari_medcnn.gui.lesion_totals import total
+from napari_medcnn.gui.map_layers import MapLayers
 from napari_medcnn.gui.model_choice import ModelChoice
 from napari_medcnn.gui.notices import NoticeBoard, sentence
 from napari_medcnn.gui.plan_view import PlanView
 from napari_medcnn.gui.preferences import preferences
 from napari_medcnn.gui.progress_row import ProgressRow
 from napari_medcnn.gui.recovery_offer import RecoveryOffer
+from napari_medcnn.gui.region_choice import RegionChoice
 from napari_medcnn.gui.research_notice import ResearchNotice
+from napari_medcnn.gui.run_account import account, fallback_text
 from napari_medcnn.gui.run_log import RunLog
+from napari_medcnn.gui.run_options import RunOptionsForm
 from napari_medcnn.gui.viewer_state import state_of
+from napari_medcnn.inference.options import RunOptions
+from napari_medcnn.inference.plan import InferencePlan
 
 NO_IMAGE = "No image is open. Open one in the Load panel or with File > Open, then come back here."
-NO_MODEL = "No model is at hand. Press … beside the list and choose the folder of a MONAI Bundle."
-DEVICES = ("auto", "cpu", "cuda", "mps")
-MODELS_ADVICE = -1.0
+NO_MODEL = (
+    "No model is at hand. Press Add beside the list: the folder of a MONAI Bundle, a zip, a file "
+    "or an address."
+)
 PLUGIN = "napari-medcnn"
 
 
@@ -52,19 +50,20 @@ class AnalyzeWidget(QWidget):
         settings = preferences()
         self.runner = JobRunner(self)
         self._running: Analysis | None = None
+        self._planned: InferencePlan | None = None
         self._closed_image = ""
         self.board = NoticeBoard(self)
         self.image = ImageChoice(self.state)
         self.display = DisplayRow(self.state)
         self.model = ModelChoice(settings.model)
+        self.region = RegionChoice(self.state)
         self.plan = PlanView()
-        self.device = QComboBox()
-        self.min_volume = QDoubleSpinBox()
+        self.options = RunOptionsForm(settings)
+        self.maps = MapLayers(self.state, self)
         self.run = QPushButton("Find lesions")
         self.progress = ProgressRow(self.runner)
         self.log = RunLog(self)
         self.recovery = RecoveryOffer(self.state, self.board)
-        self._options = self._option_form(settings.device, settings.min_volume_mm3)
         self._lay_out()
         self._connect()
         self.model.refresh()
@@ -78,9 +77,8 @@ class AnalyzeWidget(QWidget):
             analysis = Analysis(
                 self.image.volumes(),
                 spec,
-                self.device.currentText(),
-                self._min_volume_mm3(),
-                self.plan.accepted,
+                self._run_options(),
+                self.options.min_volume_mm3,
             )
         except MedcnnError as error:
             self.board.post(Severity.BLOCKING, sentence(str(error)))
@@ -96,7 +94,7 @@ class AnalyzeWidget(QWidget):
         except JobRunning as refused:
             self.board.post(Severity.WARNING, sentence(str(refused)))
             return
-        self._running, self._closed_image = analysis, ""
+        self._running, self._planned, self._closed_image = analysis, self.plan.plan, ""
         self.board.clear_closable()
         self.log.clear()
         self.progress.begin()
@@ -112,8 +110,9 @@ class AnalyzeWidget(QWidget):
             self.image,
             self.display,
             self.model,
+            self.region,
             self.plan,
-            Section("Options", self._options),
+            Section("Options", self.options),
         ):
             inner.addWidget(widget)
         inner.addStretch(1)
@@ -132,29 +131,12 @@ class AnalyzeWidget(QWidget):
         layout.addWidget(area, 1)
         layout.addLayout(foot)
 
-    def _option_form(self, device: str, min_volume_mm3: float) -> QWidget:
-        self.device.addItems(DEVICES)
-        self.device.setCurrentText(device)
-        self.device.setToolTip("auto: the graphics card where there is one, else the processor")
-        spin = self.min_volume
-        spin.setRange(MODELS_ADVICE, 100_000)
-        spin.setDecimals(1)
-        spin.setSuffix(" mm³")
-        spin.setSpecialValueText("as the model advises")
-        spin.setValue(min_volume_mm3 if min_volume_mm3 >= 0 else MODELS_ADVICE)
-        spin.setToolTip("Smaller lesions are left out")
-        box = QWidget()
-        form = QFormLayout(box)
-        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-        form.addRow("Device", self.device)
-        form.addRow("Smallest lesion", spin)
-        return box
-
     def _connect(self) -> None:
         self.image.changed.connect(self._replan)
         self.model.changed.connect(self._on_model)
         self.model.problem.connect(self._warn)
-        self.device.currentIndexChanged.connect(self._replan)
+        self.region.changed.connect(self._replan)
+        self.options.changed.connect(self._replan)
         self.plan.changed.connect(self._refresh)
         self.run.clicked.connect(self.start)
         self.runner.event.connect(self._on_event)
@@ -163,14 +145,23 @@ class AnalyzeWidget(QWidget):
         self.runner.finished.connect(self._refresh)
         self.state.volumes_changed.connect(self._on_volumes)
 
-    def _min_volume_mm3(self) -> float:
-        spec = self.model.spec
-        if self.min_volume.value() >= 0 or spec is None:
-            return max(self.min_volume.value(), 0.0)
-        return spec.min_lesion_volume_mm3
+    def _run_options(self) -> RunOptions:
+        """What is chosen, with the region.
+
+        Raises
+        ------
+        InputMismatch
+            When the region is not drawn yet, or not on the image.
+        """
+        return replace(
+            self.options.options,
+            region=self.region.region(),
+            accept_findings=self.plan.accepted,
+        )
 
     def _on_model(self) -> None:
         spec = self.model.spec
+        self.options.show_model(spec)
         self.image.show_channels(() if spec is None else spec.channels)
         self._replan()
 
@@ -178,16 +169,23 @@ class AnalyzeWidget(QWidget):
         spec = self.model.spec
         layers = self.image.layers
         self.display.show_layer(layers[0] if layers else None)
-        if not layers:
-            self.plan.show_advice(NO_IMAGE)
-        elif spec is None:
-            self.plan.show_advice(NO_MODEL)
+        if not layers or spec is None:
+            self.region.show_volume(None)
+            self.plan.show_advice(NO_MODEL if layers else NO_IMAGE)
+            return
+        volumes = self.image.preview()
+        self.region.show_volume(volumes[0])
+        try:
+            self.image.check_distinct()
+            options = self._run_options()
+        except InputMismatch as error:
+            self.plan.show_problem(str(error))
         else:
-            self.plan.show_plan(spec, self.image.preview(), self.device.currentText())
+            self.plan.show_plan(spec, volumes, options, self.region.describe(options.region))
 
     def _refresh(self) -> None:
         idle = not self.runner.is_running
-        for widget in (self.image, self.model, self._options):
+        for widget in (self.image, self.model, self.region, self.options):
             widget.setEnabled(idle)
         self.run.setVisible(idle)
         self.run.setEnabled(self.plan.can_run)
@@ -203,20 +201,30 @@ class AnalyzeWidget(QWidget):
             self.runner.cancel()
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, Message) and event.level == "warning":
-            self._warn(event.text)
-        elif isinstance(event, Message):
+        if isinstance(event, Message):
             self.log.add(sentence(event.text))
         elif isinstance(event, Fallback):
-            self._warn(f"{event.used} instead of {event.wanted}: {event.reason}")
+            self.log.add(fallback_text(event))
+        if isinstance(event, Fallback):
+            self._warn(fallback_text(event))
+        elif isinstance(event, Message) and event.level == "warning":
+            self._warn(event.text)
 
-    def _on_done(self, result: Result) -> None:
+    def _on_done(self, analysed: Analysed) -> None:
         self._running = None
+        result = analysed.result
         if result.volume_id not in self.state.session.volumes:
             return
         self.state.add_result(result)
+        maps = self.maps.show(result, self.options.map_names)
         found = total(result.table.lesions)
         text = f"{found.text[:1].upper()}{found.text[1:]} in {result.name}."
+        if maps:
+            text += f" Hidden at first: {', '.join(maps)}."
+        took = account(analysed.seconds, analysed.peak_memory_gb, self._planned)
+        self.log.add(took)
+        text += f" {took}"
+        self._replan()  # what was measured on the way makes the next plan better
         self.board.post(Severity.INFO, text, [("Open lesions", self._open_lesions)])
 
     def _on_failed(self, failed: Failed) -> None:
@@ -228,7 +236,8 @@ class AnalyzeWidget(QWidget):
         elif failed.cancelled:
             self.board.post(Severity.INFO, "Cancelled; nothing was changed.")
         elif failed.kind == ConsentNeeded.__name__ and analysis is not None:
-            anyway = partial(self._begin, replace(analysis, accept_findings=True))
+            options = replace(analysis.options, accept_findings=True)
+            anyway = partial(self._begin, replace(analysis, options=options))
             text = sentence(failed.text)
             self.board.post(Severity.BLOCKING, text, [("I have looked: go on", anyway)])
         else:

@@ -8,6 +8,8 @@ from napari.layers import Image, Layer
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSpinBox, QWidget
 
+from napari_medcnn.app.channel_guess import guess_channels
+from napari_medcnn.core.errors import InputMismatch
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.gui.layer_links import is_adoptable, volume_from, volume_id_of, volume_in
 from napari_medcnn.gui.viewer_state import ViewerState
@@ -30,6 +32,7 @@ class ImageChoice(QWidget):
         self._state = state
         self._layers: list[Image] = []
         self._channels: tuple[Channel, ...] = ()
+        self._picked: dict[int, Image] = {}
         self.lists: list[QComboBox] = []
         self.frame = QSpinBox()
         self.frame.setToolTip("The model works on one frame: which one")
@@ -73,12 +76,29 @@ class ImageChoice(QWidget):
         self._state.add_volumes(volumes)
         return volumes
 
+    def check_distinct(self) -> None:
+        """Refuse one image for two channels.
+
+        Raises
+        ------
+        InputMismatch
+            With the names of both channels.
+        """
+        chosen: dict[int, str] = {}
+        for channel, layer in zip(self._channels, self.layers, strict=False):
+            if id(layer) in chosen:
+                raise InputMismatch(
+                    f"{chosen[id(layer)]} and {channel.name} are both {layer.name}",
+                    hint="choose an image of its own for each channel; open it if it is not there",
+                )
+            chosen[id(layer)] = channel.name
+
     def show_channels(self, channels: Sequence[Channel]) -> None:
         """Ask for one image a channel."""
         channels = tuple(channels)
         if channels == self._channels and self.lists:
             return
-        self._channels = channels
+        self._channels, self._picked = channels, {}
         for choice in self.lists:
             self._form.removeRow(choice)
         self.lists = []
@@ -89,8 +109,12 @@ class ImageChoice(QWidget):
                 QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             )
             choice.setMinimumContentsLength(10)
-            choice.setToolTip("The image to look for lesions in")
-            choice.currentIndexChanged.connect(self._on_index)
+            choice.setToolTip(
+                "The image to look for lesions in"
+                if len(titles) == 1
+                else f"The image that the model takes as {title}"
+            )
+            choice.currentIndexChanged.connect(self._on_pick)
             self._form.insertRow(number, title, choice)
             self.lists.append(choice)
         self._list_layers()
@@ -98,17 +122,29 @@ class ImageChoice(QWidget):
     def _list_layers(self) -> None:
         before = self.layers
         self._layers = [la for la in self._state.viewer.layers if _is_choosable(la)]
+        guessed = guess_channels([c.name for c in self._channels], [la.name for la in self._layers])
         for number, choice in enumerate(self.lists):
             with QSignalBlocker(choice):
                 choice.clear()
                 for layer in self._layers:
                     choice.addItem(layer.name)
-                wanted = before[number] if number < len(before) else None
-                # Several channels start with different layers, in the order of the list.
-                index = min(number, len(self._layers) - 1)
-                choice.setCurrentIndex(self._layers.index(wanted) if wanted in self._layers
-                                       else index)  # fmt: skip
+                choice.setCurrentIndex(self._index_for(number, before, guessed))
                 choice.setEnabled(bool(self._layers))
+        self._on_index()
+
+    def _index_for(self, number: int, before: Sequence[Image], guessed: Sequence[int]) -> int:
+        """What was chosen stays. Of several channels, only what the user chose counts as chosen."""
+        several = len(self.lists) > 1
+        wanted = self._picked.get(number) if several else next(iter(before), None)
+        if wanted in self._layers:
+            return self._layers.index(wanted)
+        if several:
+            return guessed[number] if guessed else -1
+        return 0 if self._layers else -1
+
+    def _on_pick(self, index: int) -> None:
+        if 0 <= index < len(self._layers):
+            self._picked[self.lists.index(self.sender())] = self._layers[index]
         self._on_index()
 
     def _on_active(self) -> None:

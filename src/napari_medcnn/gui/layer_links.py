@@ -46,7 +46,7 @@ def is_adoptable(layer: Layer) -> bool:
     """Whether an image layer that was opened by other means can be worked on."""
     return (
         isinstance(layer, Image)
-        and volume_id_of(layer) is None
+        and not _mine(layer)
         and not layer.rgb
         and not layer.multiscale
         and isinstance(layer.data, np.ndarray)

@@ -61,16 +61,33 @@ class PlanView(QWidget):
         self.advice.show_text(text)
         self.changed.emit()
 
-    def show_plan(self, spec: ModelSpec, volumes: Sequence[Volume], device: str) -> None:
-        """Plan a run, or say why there can be none."""
+    def show_plan(
+        self,
+        spec: ModelSpec,
+        volumes: Sequence[Volume],
+        options: RunOptions,
+        region_text: str = "",
+    ) -> None:
+        """Plan a run, or say why there can be none.
+
+        Parameters
+        ----------
+        region_text : str
+            The region of `options` in words.
+        """
         blocking = tuple(f for volume in volumes for f in volume.blocking_findings)
         try:
-            plan = forecast(volumes, spec, RunOptions(device=device))
+            plan = forecast(volumes, spec, options)
         except MedcnnError as error:
             self._show(None, ((Severity.BLOCKING, str(error)),), ())
         else:
             warnings = tuple((Severity.WARNING, warning) for warning in plan.warnings)
-            self._show(plan, warnings, blocking)
+            self._show(plan, warnings, blocking, region_text)
+        self.changed.emit()
+
+    def show_problem(self, text: str) -> None:
+        """There can be no run as it is chosen now: say why."""
+        self._show(None, ((Severity.WARNING, text),), ())
         self.changed.emit()
 
     def _show(
@@ -78,6 +95,7 @@ class PlanView(QWidget):
         plan: InferencePlan | None,
         messages: Sequence[tuple[Severity, str]],
         blocking: tuple[Finding, ...],
+        region_text: str = "",
     ) -> None:
         self.plan = plan
         self.advice.show_text("")
@@ -91,12 +109,13 @@ class PlanView(QWidget):
             self.board.post(severity, sentence(text), closable=False)
         self.accept.setVisible(bool(blocking))
         self.section.setVisible(plan is not None)
-        self.lines.setText("" if plan is None else "\n".join(_lines(plan)))
+        self.lines.setText("" if plan is None else "\n".join(_lines(plan, region_text)))
 
     def _on_accept(self) -> None:
         self.changed.emit()
 
 
-def _lines(plan: InferencePlan) -> list[str]:
+def _lines(plan: InferencePlan, region_text: str) -> list[str]:
     """The plan without the model, which is named above, and the warnings, which stand apart."""
-    return describe(plan)[1 : len(describe(plan)) - len(plan.warnings)]
+    lines = describe(plan)[1 : len(describe(plan)) - len(plan.warnings)]
+    return [f"Region: {region_text}", *lines] if region_text else lines
