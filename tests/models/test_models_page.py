@@ -42,7 +42,7 @@ def test_the_table_of_the_safe_subset_is_the_vocabulary(page: str) -> None:
     assert row(page, "before") == PREPROCESSING.keys() - OURS
     assert row(page, "inferer") == set(INFERERS)
     assert row(page, "after") == POSTPROCESSING.keys() - QUIET
-    assert CLEANUP <= row(page, "after")
+    assert row(page, "after") >= CLEANUP
     stated = row(page, "expressions") - {"key"}
     unmentioned = {"torch.cuda.device_count", "torch.cuda.is_available", "torch.from_numpy"}
     assert stated == FUNCTIONS.keys() - unmentioned

@@ -89,12 +89,18 @@ def _facts(spec: ModelSpec) -> Table:
         "network": f"{spec.network.get('_target_', 'a whole program')} ({spec.kind})",
         "licence": spec.licence or "not stated",
         "intended use": spec.intended_use or "not stated",
-        "runs": WHAT_IT_MAY_DO.get(spec.kind, "nothing but the network that is named above"),
+        "runs": _what_runs(spec),
         "folder": str(spec.path),
     }
     for name, text in rows.items():
         view.add_row(name, escape(text))
     return view
+
+
+def _what_runs(spec: ModelSpec) -> str:
+    if "_own_" in spec.network:
+        return "Python files of the bundle's own, which you trust"
+    return WHAT_IT_MAY_DO.get(spec.kind, "nothing but the network that is named above")
 
 
 def _print_wishes(model: str) -> None:
@@ -116,7 +122,10 @@ def import_(
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
     sha256: Annotated[str | None, typer.Option(help="What the file must have.")] = None,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Run this TorchScript or .pt2 file, which is a program.")
+        bool,
+        typer.Option(
+            "--trust", help="Run what is a program: TorchScript, .pt2, a bundle's own files."
+        ),
     ] = False,
     network: Annotated[
         str | None,

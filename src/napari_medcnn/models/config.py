@@ -76,6 +76,14 @@ class Config:
                 raise self._error(f"nothing stands at the key {key}") from None
         return found
 
+    def network_class(self) -> str:
+        """What the network's ``_target_`` says; "" where there is none."""
+        for key in ("network_def", "network"):
+            raw = self._content.get(key)
+            if isinstance(raw, Mapping) and isinstance(raw.get("_target_"), str):
+                return str(raw["_target_"])
+        return ""
+
     def _resolved(self, raw: Any, key: str, open_keys: tuple[str, ...]) -> Any:
         if isinstance(raw, Mapping):
             return {k: self._resolved(v, f"{key}#{k}", open_keys) for k, v in raw.items()}

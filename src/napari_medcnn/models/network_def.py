@@ -10,6 +10,7 @@ from typing import Any
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.models.config import Config
 from napari_medcnn.models.expressions import ArrayFunction, StoredFile, StoredValue
+from napari_medcnn.models.own_code import is_own, own_network
 from napari_medcnn.models.vocabulary import (
     FORMER_ARGUMENTS,
     NETWORK_PARTS,
@@ -48,6 +49,10 @@ def read_network(config: Config, folder: Path, slices: bool = False) -> dict[str
         if key not in config or not config.raw(key) or isinstance(config.raw(key), str):
             continue
         raw = config.raw(key)
+        target = raw.get("_target_") if isinstance(raw, Mapping) else None
+        if isinstance(target, str) and is_own(target, folder):
+            own = own_network(target, folder)
+            return {**_checked(config.value(key), target, key, folder), **own}
         name = class_name(raw, key)
         if name not in NETWORKS:
             raise ModelError(

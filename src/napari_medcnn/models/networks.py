@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.models.expressions import StoredValue
+from napari_medcnn.models.own_code import build_own
 from napari_medcnn.models.programs import load_program
 from napari_medcnn.models.spec import ModelSpec
 from napari_medcnn.models.vocabulary import NETWORK_PARTS, NETWORKS
@@ -70,6 +71,10 @@ def build_network(spec: ModelSpec) -> torch.nn.Module:
         When the class is not in the table or does not take the arguments.
     """
     name = spec.network.get("_target_")
+    if "_own_" in spec.network:
+        arguments = {k: _value(v, spec) for k, v in spec.network.items() if not k.startswith("_")}
+        own: torch.nn.Module = build_own(spec.path, spec.network, arguments)
+        return own
     if name not in NETWORKS:
         raise ModelError(f"the network {name} is not in the table", source=spec.path)
     network: torch.nn.Module = _instance(spec.network, spec)

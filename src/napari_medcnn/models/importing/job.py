@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from napari_medcnn.core.atomic import write_json
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.core.events import Done, Event, Job, JobControl, Message, Progress
-from napari_medcnn.models.bundle import read_bundle
+from napari_medcnn.models.bundle import open_config, read_bundle
 from napari_medcnn.models.card import section
 from napari_medcnn.models.importing import by_card, download
 from napari_medcnn.models.importing.archive import unpack
@@ -25,8 +25,10 @@ from napari_medcnn.models.importing.placing import check_name, plain_name, publi
 from napari_medcnn.models.importing.recognise import SourceKind, bundle_root, recognise
 from napari_medcnn.models.importing.review import wants
 from napari_medcnn.models.network_def import stored_files
+from napari_medcnn.models.own_code import fingerprint, is_own, own_files
 from napari_medcnn.models.registry import find_model
 from napari_medcnn.models.spec import ModelSpec
+from napari_medcnn.models.trust import is_trusted, remember
 from napari_medcnn.models.weights import sha256 as file_sha256
 
 CHECKING = "checking"
@@ -55,7 +57,8 @@ def import_model(
     sha256 : str, optional
         What the file must have.
     trust : bool
-        The user's yes to a program (TorchScript, ``.pt2``), remembered for exactly this file.
+        The user's yes to a program (TorchScript, ``.pt2``, or the network that a bundle brings as
+        Python files), remembered for exactly these files.
     network : str or mapping, optional
         For a checkpoint: the class, and arguments that its shapes do not tell.
     card : str or Path, optional
@@ -161,11 +164,16 @@ class _Import:
         root = bundle_root(self.path)
         if root is None:
             raise ModelError("holds no configs/inference.json", source=self.path)
+        target = open_config(root).network_class()
+        if self.trust and is_own(target, root):
+            yield from self._own_code(root, target)
         try:
             spec = read_bundle(root)
         except ModelError as error:
             raise _with_all_wishes(error, root) from error
         copy_texts(root, self.stage, self.control)
+        for file in own_files(root) if "_own_" in spec.network else ():
+            copy_file(file, self.stage / file.relative_to(root), root, self.control)
         for file in (*spec.weight_files, *stored_files(spec.network, root)):
             copy = copy_folder if file.is_dir() else partial(copy_file, root=root)
             copy(file, self.stage / file.relative_to(root), control=self.control)
@@ -181,6 +189,14 @@ class _Import:
         by_card.check_runs(spec)
         self.weights = spec.weights
         return name
+
+    def _own_code(self, root: Path, target: str) -> Generator[Event, None, None]:
+        """Remember the user's yes to a bundle's own network."""
+        digest = fingerprint(root)
+        if not is_trusted(digest):
+            remember(digest, f"{target} of {self.called}")
+            names = ", ".join(file.relative_to(root).as_posix() for file in own_files(root))
+            yield Message(f"you trust these programs from now on: {names}", "warning")
 
     def _call_it(self, name: str) -> None:
         """Let the copy say its name itself, so that it stays the same wherever it lies."""
