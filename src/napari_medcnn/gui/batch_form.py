@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import replace
 from pathlib import Path
 
 from qtpy.QtCore import QModelIndex, Qt, Signal
@@ -10,14 +10,13 @@ from qtpy.QtGui import QAction, QKeyEvent, QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
-    QComboBox,
-    QFormLayout,
     QHBoxLayout,
     QHeaderView,
     QLabel,
     QMenu,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QStackedWidget,
     QTableView,
     QToolButton,
@@ -33,9 +32,8 @@ from napari_medcnn.gui.model_choice import ModelChoice
 from napari_medcnn.gui.notices import NoticeBoard, WrappedLabel
 from napari_medcnn.gui.research_notice import ResearchNotice
 from napari_medcnn.gui.run_log import RunLog
-from napari_medcnn.inference.options import RunOptions
+from napari_medcnn.gui.run_options import RunOptionsForm
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 NO_CASES = (
     "Add the cases that a model is to run on: files, every image below a folder, a table (CSV) "
     "with a column a channel, or series that you select in the study browser. Files can be "
@@ -52,7 +50,6 @@ class BatchForm(QWidget):
 
     def __init__(self, owner: QWidget, model: BatchTableModel, settings: Settings) -> None:
         super().__init__(owner)
-        self._settings = settings
         self.board = NoticeBoard(self)
         self.model = ModelChoice(settings.model)
         self.add_button = QPushButton("Add cases")
@@ -61,9 +58,7 @@ class BatchForm(QWidget):
         self.hint = WrappedLabel(NO_CASES)
         self.folder_button = QToolButton()
         self.folder = WrappedLabel(NO_FOLDER)
-        self.device = QComboBox()
-        self.probability = QCheckBox("Write probability maps")
-        self.uncertainty = QCheckBox("Write uncertainty maps")
+        self.run_options = RunOptionsForm(settings)
         self.accept = QCheckBox("Measure in spite of findings")
         self.overwrite = QCheckBox("Replace other results")
         self.again = QCheckBox("Run finished cases again")
@@ -78,17 +73,14 @@ class BatchForm(QWidget):
         self._lay_out(owner)
 
     def options(self) -> CaseOptions:
-        """What is chosen; all cores but one compute, so that the window stays fluent."""
-        smallest = self._settings.min_volume_mm3
+        """What is chosen."""
+        form = self.run_options
+        smallest = form.min_volume.value()
         return CaseOptions(
-            run=RunOptions(
-                device=self.device.currentText(),
-                threads=max(1, (os.cpu_count() or 2) - 1),
-                accept_findings=self.accept.isChecked(),
-            ),
+            run=replace(form.options, accept_findings=self.accept.isChecked()),
             min_volume_mm3=None if smallest < 0 else smallest,
-            probability=self.probability.isChecked(),
-            uncertainty=self.uncertainty.isChecked(),
+            probability=form.probability.isChecked(),
+            uncertainty=form.uncertainty.isChecked(),
             overwrite=self.overwrite.isChecked(),
         )
 
@@ -130,11 +122,11 @@ class BatchForm(QWidget):
         self.remove_button.setToolTip("Take the selected cases out of the list, or all of them")
         self.folder_button.setText("…")
         self.folder_button.setToolTip("Choose the folder that gets a folder for each case")
-        self.device.addItems(DEVICES)
-        self.device.setCurrentText(self._settings.device)
-        self.device.setToolTip("auto: the graphics card where there is one, else the processor")
-        self.probability.setToolTip("probability.nii.gz beside the labels of each case")
-        self.uncertainty.setToolTip("entropy.nii.gz, and variance.nii.gz of several answers")
+        form = self.run_options
+        form.probability.setText("Write probability maps")
+        form.probability.setToolTip("probability.nii.gz beside the labels of each case")
+        form.uncertainty.setText("Write maps of uncertainty")
+        form.uncertainty.setToolTip("entropy.nii.gz, and variance.nii.gz of several answers")
         self.accept.setToolTip("Cases with a finding that asks for your eyes fail without this")
         self.overwrite.setToolTip(
             "Without this, results of another image or model in a case's folder are kept"
@@ -148,12 +140,13 @@ class BatchForm(QWidget):
 
     def _option_box(self) -> QWidget:
         box = QWidget()
-        form = QFormLayout(box)
-        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-        form.addRow("Device", self.device)
-        for check in (self.probability, self.uncertainty, self.accept, self.overwrite, self.again):
+        inner = QVBoxLayout(box)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.setSpacing(6)
+        inner.addWidget(self.run_options)
+        for check in (self.accept, self.overwrite, self.again):
             check.setMinimumWidth(1)
-            form.addRow(check)
+            inner.addWidget(check)
         return box
 
     def _lay_out(self, owner: QWidget) -> None:
@@ -173,17 +166,30 @@ class BatchForm(QWidget):
         buttons.setSpacing(4)
         for button in (self.start, self.pause, self.stop):
             buttons.addWidget(button, 1)
+        content = QWidget()
+        inner = QVBoxLayout(content)
+        inner.setContentsMargins(6, 6, 6, 6)
+        inner.setSpacing(6)
+        inner.addWidget(self.model)
+        inner.addLayout(top)
+        inner.addWidget(self._stack, 1)
+        inner.addLayout(folder)
+        inner.addWidget(self._options)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setWidget(content)
+        foot = QVBoxLayout()
+        foot.setContentsMargins(6, 0, 6, 6)
+        foot.setSpacing(6)
+        for widget in (self.board, self.log, self.stage, self.total):
+            foot.addWidget(widget)
+        foot.addLayout(buttons)
+        foot.addWidget(ResearchNotice())
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.setSpacing(6)
-        layout.addWidget(self.model)
-        layout.addLayout(top)
-        layout.addWidget(self._stack, 1)
-        layout.addLayout(folder)
-        for widget in (self._options, self.board, self.log, self.stage, self.total):
-            layout.addWidget(widget)
-        layout.addLayout(buttons)
-        layout.addWidget(ResearchNotice())
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(area, 1)
+        layout.addLayout(foot)
         around = QVBoxLayout(owner)
         around.setContentsMargins(0, 0, 0, 0)
         around.addWidget(self)

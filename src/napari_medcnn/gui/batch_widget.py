@@ -116,7 +116,7 @@ class BatchWidget(QWidget):
         form.browse.triggered.connect(self._open_browser)
         form.remove_button.clicked.connect(self._remove)
         form.folder_button.clicked.connect(self._ask_for_folder)
-        form.model.changed.connect(self._forget_states)
+        form.model.changed.connect(self._on_model)
         form.model.problem.connect(self._warn)
         form.start.clicked.connect(self.start)
         form.pause.clicked.connect(self._pause)
@@ -138,6 +138,10 @@ class BatchWidget(QWidget):
             can_start=ready and bool(self.cases.cases),
             cases=len(self.cases.cases),
         )
+
+    def _on_model(self) -> None:
+        self.form.run_options.show_model(self._spec())
+        self._forget_states()
 
     def _forget_states(self) -> None:
         if not self.runner.is_running:
