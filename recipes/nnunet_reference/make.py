@@ -28,6 +28,8 @@ import SimpleITK as sitk
 
 HERE = Path(__file__).resolve().parent
 BATCH = 2
+SLIMMER = 4
+"""A share of nnU-Net's feature maps is enough here, and ten times as fast on a CPU."""
 LEARNING_CASES = 30
 TEST_CASES = 6
 
@@ -56,8 +58,8 @@ DATASETS = (
             "channel_names": {"0": "MRI"},
             "labels": {"background": 0, "Anterior": 1, "Posterior": 2},
         },
-        epochs=(6, 1),
-        steps=25,
+        epochs=(5, 2),
+        steps=40,
     ),
     Dataset(
         5,
@@ -68,7 +70,7 @@ DATASETS = (
             "regions_class_order": [1, 2],
         },
         epochs=(4,),
-        steps=25,
+        steps=40,
     ),
 )
 
@@ -170,7 +172,7 @@ def varied(image: Path, label: Path, place: int, test: bool) -> tuple[list[sitk.
 
 
 def plan(dataset: Dataset, out: Path) -> None:
-    """nnU-Net's own plans, with smaller batches: they change training only."""
+    """nnU-Net's own plans, with smaller batches and fewer feature maps."""
     os.environ |= {"nnUNet_n_proc_DA": "1"}
     file = out / "preprocessed" / dataset.folder / "nnUNetPlans.json"
     if (file.parent / "nnUNetPlans_3d_fullres").is_dir():
@@ -179,7 +181,10 @@ def plan(dataset: Dataset, out: Path) -> None:
     call("nnUNetv2_extract_fingerprint", "-d", number, "-np", "1")
     call("nnUNetv2_plan_experiment", "-d", number)
     plans = json.loads(file.read_text())
-    plans["configurations"]["3d_fullres"]["batch_size"] = BATCH
+    configuration = plans["configurations"]["3d_fullres"]
+    configuration["batch_size"] = BATCH
+    network = configuration["architecture"]["arch_kwargs"]
+    network["features_per_stage"] = [n // SLIMMER for n in network["features_per_stage"]]
     file.write_text(json.dumps(plans, indent=2))
     call("nnUNetv2_preprocess", "-d", number, "-c", "3d_fullres", "-np", "1")
 

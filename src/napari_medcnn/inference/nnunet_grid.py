@@ -21,7 +21,7 @@ ANISOTROPIC = 3.0
 """Slices thicker than this many times the pixels are interpolated by themselves (nnU-Net)."""
 
 TIE = 1e-7
-"""Halfway between two slices nnU-Net takes the upper one, and rounding to even must not."""
+"""Decides which slice is the nearest halfway between two: so far a position is moved."""
 
 
 @dataclass(frozen=True)
@@ -120,16 +120,31 @@ def resampling_stage(
     """
     scale = [n / o for o, n in zip(old, new, strict=True)]
     nearest = [order == 0 or axis == slices for axis in range(3)]
-    shift = [
-        TIE if near and factor != 1 else 0.0 for near, factor in zip(nearest, scale, strict=True)
-    ]
+    ties = [_tie(o, n) if near else 0.0 for near, o, n in zip(nearest, old, new, strict=True)]
     a, b, c = nearest
     return Stage(
         old_shape=tuple(old),
         new_shape=tuple(new),
         axes=(0, 1, 2),
         scale=tuple(scale),
-        offset=tuple(0.5 * factor - 0.5 + tie for factor, tie in zip(scale, shift, strict=True)),
+        offset=tuple(0.5 * factor - 0.5 + tie for factor, tie in zip(scale, ties, strict=True)),
         clamped=True,
         nearest=(a, b, c),
     )
+
+
+def _tie(old: int, new: int) -> float:
+    """How far to move positions so that rounding them takes the slices that nnU-Net takes.
+
+    Halfway between two it takes the upper one, but for some sizes the digits of its calculation
+    make it the lower one.
+    """
+    if old == new:
+        return 0.0
+    exact = (np.arange(old) + 0.5) * (new / old) - 0.5
+    wanted = np.array(nearest_slices(new, old))
+
+    def misses(tie: float) -> int:
+        return int((np.clip(np.rint(exact + tie), 0, new - 1) != wanted).sum())
+
+    return min((TIE, -TIE), key=misses)
