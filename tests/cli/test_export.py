@@ -37,6 +37,12 @@ def test_labels_become_every_object_and_come_back(medcnn, volume: Volume, tmp_pa
         "labels.seg.dcm", "labels.labelmap.dcm", "labels.rtstruct.dcm",
         "lesions.sr.dcm", "lesions.seg.dcm",
     }  # fmt: skip
+    report = medcnn("inspect", written["lesions.sr.dcm"], "--json")
+    assert report.code == 0, report.err
+    assert [found["tracking_id"] for found in json.loads(report.out)["lesions"]] == [
+        "white-matter lesion 1", "left kidney 2", "white-matter lesion 3",
+    ]  # fmt: skip
+    assert "Volume" in medcnn("inspect", written["lesions.sr.dcm"]).out
     for name in ("labels.seg.dcm", "labels.labelmap.dcm", "labels.rtstruct.dcm"):
         back = medcnn(
             "export", written[name], "--source", volume.source.path, "--out", tmp_path / name,

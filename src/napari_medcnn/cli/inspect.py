@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -13,21 +14,34 @@ from napari_medcnn.cli import output
 from napari_medcnn.cli.options import JsonOption
 from napari_medcnn.core.volume import Volume
 
+if TYPE_CHECKING:
+    from napari_medcnn.io.dicom_objects.sr_read import ReportedFigure, ReportedLesion
+
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="An image file, or a folder of DICOM files.")],
+    path: Annotated[
+        Path, typer.Argument(help="An image, a folder of DICOM files, or a measurement report.")
+    ],
     series: Annotated[str | None, typer.Option(help="Only this series.")] = None,
     as_stored: Annotated[
         bool, typer.Option("--as-stored", help="Interpolate nothing, whatever the slices' grid.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the volumes of a file or folder with their grids and findings.
+    """Show the volumes of a file or folder with their grids and findings; a report's lesions.
 
     The table says sizes as x × y × z; JSON has them in the arrays' order (z, y, x), in its names.
     """
+    from napari_medcnn.io.dicom_objects.sr_read import is_report, read_report
     from napari_medcnn.io.read import read
 
+    if is_report(path):
+        lesions = read_report(path)
+        if as_json:
+            output.print_json({"lesions": [lesion.to_json() for lesion in lesions]})
+        else:
+            output.out.print(_lesions(lesions))
+        return
     volumes = read(path, series=series, resample=not as_stored)
     if as_json:
         output.print_json({"volumes": [describe(volume) for volume in volumes]})
@@ -80,6 +94,28 @@ def _table(volumes: list[Volume]) -> Table:
             _findings(volume),
         )
     return view
+
+
+def _lesions(lesions: Sequence[ReportedLesion]) -> Table:
+    view = Table(header_style="bold")
+    for heading in ("lesion", "finding", "figures", "reader"):
+        view.add_column(heading, overflow="fold")
+    for lesion in lesions:
+        figures = [_figure(figure) for figure in lesion.figures]
+        figures += [f"{name}: not measured" for name in lesion.not_measured]
+        view.add_row(
+            escape(lesion.tracking_id),
+            escape(lesion.finding),
+            escape("\n".join(figures)),
+            lesion.verdict or "–",
+        )
+    return view
+
+
+def _figure(figure: ReportedFigure) -> str:
+    name = f"{figure.name} ({figure.derivation.lower()})" if figure.derivation else figure.name
+    error = "" if figure.error is None else f" ± {figure.error:.3g}"
+    return f"{name}: {figure.value:.4g}{error} {'' if figure.unit == '1' else figure.unit}".rstrip()
 
 
 def _findings(volume: Volume) -> str:

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import highdicom as hd
-import numpy as np
 import pydicom
 import pytest
 
@@ -155,6 +154,14 @@ def test_errors_are_written_as_uncertainties(
     volume: Volume, table: LesionTable, tmp_path: Path
 ) -> None:
     report, _ = write_dicom(DicomResult(two_boxes(volume), volume, table), tmp_path / "a.sr.dcm")
-    text = str(pydicom.dcmread(report))
-    assert text.count("range of upper measurement uncertainty") >= len(table.lesions)
-    assert np.isfinite(table.lesions[0].volume_mm3.error)
+    for group, lesion in zip(groups(report), table.lesions, strict=True):
+        volume_mm3, long_axis, *_ = group.get_measurements()
+        for measurement, wanted in (
+            (volume_mm3, lesion.volume_mm3),
+            (long_axis, lesion.long_axis_mm),
+        ):
+            properties = measurement[0].ContentSequence
+            errors = [item for item in properties if "uncertainty" in item.name.meaning]
+            assert len(errors) == 2
+            assert {item.unit.value for item in errors} == {measurement.unit.value}
+            assert errors[0].value == pytest.approx(wanted.error, rel=1e-5)

@@ -33,6 +33,9 @@ _PROCEDURES = {
 }
 _ANY_PROCEDURE = "ImagingProcedure"
 
+VERDICT = ("VERDICT", PRIVATE_SCHEME, "Reader's verdict")
+"""The evaluation of what the reader decided: code, scheme, meaning."""
+
 _DIGITS = 6
 """Significant digits of a value: a Decimal String has room for 16 characters."""
 
@@ -241,7 +244,7 @@ def _verdict(lesion: Lesion) -> list[Any]:
     if verdict is Verdict.UNREVIEWED:
         return []
     value = Code(verdict.value.upper(), PRIVATE_SCHEME, f"{verdict.value.capitalize()} by reader")
-    return [hd.sr.QualitativeEvaluation(Code("VERDICT", PRIVATE_SCHEME, "Reader's verdict"), value)]
+    return [hd.sr.QualitativeEvaluation(Code(*VERDICT), value)]
 
 
 def _measurement(name: Any, unit: Any, figure: Measurement, derivation: Any) -> Any:
@@ -254,6 +257,10 @@ def _measurement(name: Any, unit: Any, figure: Measurement, derivation: Any) -> 
         properties = hd.sr.MeasurementProperties(
             upper_measurement_uncertainty=error, lower_measurement_uncertainty=error
         )
+        for item in properties:  # which highdicom makes bare numbers
+            item.MeasuredValueSequence[0].MeasurementUnitsCodeSequence = [
+                hd.sr.CodedConcept.from_code(unit)
+            ]
     return hd.sr.Measurement(
         name=name,
         value=_rounded(figure.value),
