@@ -33,6 +33,8 @@ class Measured:
 def measure(body: str, *arguments: str, threads: int | None = None) -> Measured:
     """Run `body` (Python source; ``sys.argv[1:]`` are `arguments`) and measure it."""
     environment = dict(os.environ)
+    # As installed: modules are compiled once and not again at every start.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
     done = subprocess.run(
