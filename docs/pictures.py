@@ -27,6 +27,7 @@ from napari_medcnn.app.samples import sample_path
 from napari_medcnn.core.events import Event, Progress
 from napari_medcnn.core.lesion import Verdict
 from napari_medcnn.gui.analyze_widget import AnalyzeWidget
+from napari_medcnn.gui.batch_widget import BatchWidget
 from napari_medcnn.gui.browser_widget import BrowserWidget
 from napari_medcnn.gui.lesions_widget import LesionsWidget
 from napari_medcnn.gui.load_widget import LoadWidget
@@ -35,7 +36,7 @@ from napari_medcnn.gui.views import show_3d, show_axial
 
 PICTURES = Path(__file__).parent / "pictures"
 DOCK_WIDTH = 340
-PATIENCE_S = 300
+PATIENCE_S = 600
 
 
 def main() -> None:
@@ -79,6 +80,10 @@ def main() -> None:
     viewer.layers.clear()
     dock = _replace(viewer, dock, BrowserWidget(viewer), "Study browser")
     _browse(viewer, dock.widget())
+
+    viewer.layers.clear()
+    dock = _replace(viewer, dock, BatchWidget(viewer), "Batch")
+    _batch(viewer, dock.widget())
     viewer.close()
 
 
@@ -98,6 +103,25 @@ def _browse(viewer: Viewer, browser: BrowserWidget) -> None:
     _wait(lambda: not studies.opening.runner.is_running and len(viewer.layers) == 1)
     show_axial(viewer)
     _take(viewer, "studies")
+
+
+def _batch(viewer: Viewer, batch: BatchWidget) -> None:
+    """Both sample brains and a file that was cut short; the first one opened."""
+    scans = Path(_FRESH.name) / "scans"
+    scans.mkdir()
+    for key in ("flair_baseline", "flair_followup"):
+        content = sample_path(key).read_bytes()
+        (scans / f"{key}.nii.gz").write_bytes(content)
+    (scans / "flair_cut_short.nii.gz").write_bytes(content[: len(content) // 2])
+    batch.gathering.add_folder(scans)
+    _wait(lambda: len(batch.cases.cases) == 3)
+    batch.choose_folder(Path(_FRESH.name) / "results")
+    batch.start()
+    _wait(lambda: not batch.runner.is_running)
+    batch.form.table.opened.emit(batch.cases.index(0, 0))
+    _wait(lambda: not batch.opening.runner.is_running and len(viewer.layers) == 2)
+    show_axial(viewer)
+    _take(viewer, "batch")
 
 
 def _dock(viewer: Viewer, widget: QWidget, name: str) -> QWidget:
