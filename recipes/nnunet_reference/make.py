@@ -140,9 +140,8 @@ def plain(image: Path, label: Path, place: int, test: bool) -> tuple[list[sitk.I
     truth.CopyInformation(scan)
     if test and place % 2:
         size = [round(n / s) for n, s in zip(scan.GetSize(), (1.3, 0.8, 1.15), strict=True)]
-        scan = sitk.Resample(
-            scan, size, sitk.Transform(), sitk.sitkLinear, scan.GetOrigin(), (1.3, 0.8, 1.15)
-        )
+        place_in_space = (scan.GetOrigin(), (1.3, 0.8, 1.15), scan.GetDirection())
+        scan = sitk.Resample(scan, size, sitk.Transform(), sitk.sitkLinear, *place_in_space)
     return [scan], truth
 
 
