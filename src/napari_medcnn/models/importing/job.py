@@ -226,6 +226,7 @@ class _Import:
 
         spec = read_nnunet(self.path)
         files = [spec.path / name for name in ("plans.json", "dataset.json")]
+        files += sorted(spec.path.glob("**/postprocessing.json"))
         for file in (*files, *spec.weight_files):
             copy_file(file, self.stage / file.relative_to(spec.path), spec.path, self.control)
         self.weights = read_nnunet(self.stage).weights
