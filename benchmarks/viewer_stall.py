@@ -66,6 +66,10 @@ def _measured(image: Path | None, model: str, dock: str, place: Path) -> dict[st
         real(result)
 
     state.add_result = timed
+    stages: list[tuple[float, str]] = []
+    widget.runner.event.connect(
+        lambda event: stages.append((time.perf_counter(), getattr(event, "stage", "")))
+    )
     started = time.perf_counter()
     start()
     stamps = loop.stamps(lambda: not widget.runner.is_running)
@@ -80,6 +84,7 @@ def _measured(image: Path | None, model: str, dock: str, place: Path) -> dict[st
         "at rest": _told(at_rest),
         f"during the run ({seconds:.0f} s)": _told(_stalls_ms(during)),
     }
+    figures |= _by_stage(during, stages)
     if shown:
         worst = max(_stalls_ms(np.array(at_insertion)).max(initial=0), after.max())
         figures["showing the result"] = f"longest {worst:.0f} ms"
@@ -134,6 +139,17 @@ class _Loop:
         self._stamps.append(time.perf_counter())
         if self._ended():
             self._loop.quit()
+
+
+def _by_stage(stamps: np.ndarray, events: list[tuple[float, str]]) -> dict[str, str]:
+    """The stalls apart by the stage that was told last before them."""
+    told = [(when, stage) for when, stage in events if stage]
+    stalls = _stalls_ms(stamps)
+    found: dict[str, list[float]] = {}
+    for begin, stall in zip(stamps[:-1], stalls, strict=True):
+        before = [stage for when, stage in told if when <= begin]
+        found.setdefault(before[-1] if before else "starting", []).append(stall)
+    return {f"  {stage}": _told(np.array(of_stage)) for stage, of_stage in found.items()}
 
 
 def _after(seconds: float) -> Callable[[], bool]:

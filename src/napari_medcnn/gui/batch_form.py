@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QStackedWidget,
     QTableView,
     QToolButton,
@@ -50,6 +51,8 @@ class BatchForm(QWidget):
 
     def __init__(self, owner: QWidget, model: BatchTableModel, settings: Settings) -> None:
         super().__init__(owner)
+        # Else napari puts an empty stretch below it.
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.board = NoticeBoard(self)
         self.model = ModelChoice(settings.model)
         self.add_button = QPushButton("Add cases")
