@@ -202,5 +202,5 @@ def test_the_bounding_box_is_that_of_all_its_voxels(seed, value):
 
 def test_a_region_in_words_says_its_size_and_share():
     text = region_text(((0, 0, 0), (10, 20, 40)), (10, 40, 80))
-    assert text == "only 40 × 20 × 10 voxels (x × y × z), 25 % of the image"
-    assert "less than 1 %" in region_text(((0, 0, 0), (1, 1, 1)), (10, 40, 80))
+    assert text == "only 40 × 20 × 10 voxels (x × y × z), 25% of the image"
+    assert "less than 1%" in region_text(((0, 0, 0), (1, 1, 1)), (10, 40, 80))

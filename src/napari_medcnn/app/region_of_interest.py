@@ -135,11 +135,11 @@ def bounding_box(labels: npt.NDArray[Any], value: int | None) -> Region | None:
 
 
 def region_text(region: Region, shape: Index) -> str:
-    """E.g. ``only 96 × 80 × 40 voxels (x × y × z), 4 % of the image``."""
+    """E.g. ``only 96 × 80 × 40 voxels (x × y × z), 4% of the image``."""
     size = [stop - start for start, stop in zip(*region, strict=True)]
     voxels = " × ".join(str(n) for n in reversed(size))
     share = float(np.prod(size)) / float(np.prod(shape))
-    part = "less than 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %")
+    part = "less than 1%" if share < 0.01 else f"{share:.0%}"
     return f"only {voxels} voxels (x × y × z), {part} of the image"
 
 

@@ -220,7 +220,7 @@ class AnalyzeWidget(QWidget):
         found = total(result.table.lesions)
         text = f"{found.text[:1].upper()}{found.text[1:]} in {result.name}."
         if maps:
-            text += f" Hidden at first: {', '.join(maps)}."
+            text += f" Layers, hidden at first: {', '.join(maps)}."
         took = account(analysed.seconds, analysed.peak_memory_gb, self._planned)
         self.log.add(took)
         text += f" {took}"

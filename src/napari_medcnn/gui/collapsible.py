@@ -41,3 +41,18 @@ class Section(QWidget):
     def _show(self, is_open: bool) -> None:
         self.header.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)
         self.content.setVisible(is_open)
+        lay_out_anew(self)
+
+
+def lay_out_anew(widget: QWidget) -> None:
+    """Lay out a widget and what holds it, from within.
+
+    Where parts come, go and change their wrapped text at once, Qt keeps the height of a state
+    between.
+    """
+    inner: QWidget | None = widget
+    while inner is not None and (layout := inner.layout()) is not None:
+        layout.invalidate()
+        layout.activate()
+        inner.updateGeometry()
+        inner = inner.parentWidget()

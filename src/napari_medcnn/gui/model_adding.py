@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from napari_medcnn.core.errors import ConsentNeeded
+from napari_medcnn.core.errors import ConsentNeeded, MedcnnError
 from napari_medcnn.core.events import Done, Job, JobControl
 
 CHECKPOINTS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
 """Suffixes of files that may hold parameters only, for which a network must be chosen."""
+
+_YES = "import it with --trust"
+"""How the command's user says yes, in hints of the import."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,20 @@ def add_model(new: NewModel, control: JobControl) -> Job:
             card=new.card or None,
             control=control,
         )
-    except ConsentNeeded as asked:
-        yield from _question(new, asked.what, control)
+    except MedcnnError as error:
+        if not _asks_for_trust(error) or new.trust:
+            raise
+        yield from _question(new, _wants(error), control)
+
+
+def _asks_for_trust(error: MedcnnError) -> bool:
+    """Whether the user's yes would help; a bundle's own network says so in its hint alone."""
+    return isinstance(error, ConsentNeeded) or _YES in (error.hint or "")
+
+
+def _wants(error: MedcnnError) -> str:
+    look_at = (error.hint or "").partition(_YES)[0].rpartition(", then")[0]
+    return f"{error.what}; {look_at}" if look_at else error.what
 
 
 def _question(new: NewModel, wants: str, control: JobControl) -> Job:

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QMenu,
+    QPushButton,
     QStyle,
     QStyleOptionComboBox,
     QStylePainter,
@@ -49,7 +50,7 @@ class ModelChoice(QWidget):
         self._others: list[ModelSpec] = []
         self._told: set[str] = set()
         self.list = _MiddleElided()
-        self.add_button = QToolButton()
+        self.add_button = QPushButton("Add …")
         self.more = QToolButton()
         self.panel = ModelPanel()
         self.card = ModelCard()
@@ -60,6 +61,8 @@ class ModelChoice(QWidget):
         self.add_button.clicked.connect(self.panel.open)
         self.panel.shelf_changed.connect(self.refresh)
         self.panel.added.connect(self._use)
+        self.panel.opened.connect(self.card.hide)
+        self.panel.closed.connect(self.card.show)
 
     @property
     def spec(self) -> ModelSpec | None:
@@ -117,7 +120,6 @@ class ModelChoice(QWidget):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.list.setMinimumContentsLength(10)
-        self.add_button.setText("Add …")
         self.add_button.setToolTip("Add a model: a folder, a zip, a file or an address")
         self.add_button.setAccessibleName("Add a model")
         menu = QMenu(self.more)
@@ -128,6 +130,7 @@ class ModelChoice(QWidget):
         self.remove.triggered.connect(self._ask_to_remove)
         menu.addActions([self.other, self.remove])
         self.more.setText("…")
+        self.more.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.more.setToolTip("More about models")
         self.more.setMenu(menu)
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)

@@ -18,6 +18,9 @@ from napari_medcnn.gui.notices import NoticeBoard, sentence
 from napari_medcnn.gui.progress_row import ProgressRow
 from napari_medcnn.models.spec import ModelSpec
 
+_ALSO = "; it also wants: "
+"""Begins the list of everything else in the refusal of a bundle."""
+
 NO_LICENCE = "Its licence is not stated: ask its makers before you use it."
 
 
@@ -30,12 +33,13 @@ class ModelPanel(QFrame):
         A model, which is there from now on and which the user wants to use.
     shelf_changed : Signal
         A model came or went.
-    closed : Signal
-        The user has finished.
+    opened, closed : Signal
+        The user has begun, has finished.
     """
 
     added = Signal(object)
     shelf_changed = Signal()
+    opened = Signal()
     closed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -49,7 +53,6 @@ class ModelPanel(QFrame):
         self.use = QPushButton("Use this model")
         self.undo = QPushButton("Remove it again")
         self.close_button = QPushButton("Close")
-        self._asked: NewModel | None = None
         self._new: ModelSpec | None = None
         self._doomed: ModelSpec | None = None
         self._lay_out()
@@ -66,8 +69,7 @@ class ModelPanel(QFrame):
         self.board.clear()
         self._new = self._doomed = None
         self.form.clear()
-        self._show_state()
-        self.show()
+        self._show()
         self.form.source.setFocus()
 
     def start(self, new: NewModel | None = None) -> None:
@@ -75,7 +77,6 @@ class ModelPanel(QFrame):
         new = new or self.form.new_model
         if not new.source or self.runner.is_running:
             return
-        self._asked = new
         self.board.clear()
         self._run(f"Adding {new.called}", partial(add_model, new))
 
@@ -91,8 +92,7 @@ class ModelPanel(QFrame):
             [("Keep it", self.close_panel), ("Delete", self._remove)],
             closable=False,
         )
-        self._show_state()
-        self.show()
+        self._show()
 
     def close_panel(self) -> None:
         """Put the panel away; a running import is cancelled first."""
@@ -126,7 +126,7 @@ class ModelPanel(QFrame):
             layout.addWidget(widget)
 
     def _connect(self) -> None:
-        self.form.changed.connect(self._show_state)
+        self.form.changed.connect(self._on_form)
         self.form.submitted.connect(self.start)
         self.add.clicked.connect(self._on_add)
         self.use.clicked.connect(self._use)
@@ -136,6 +136,15 @@ class ModelPanel(QFrame):
         self.runner.done.connect(self._on_done)
         self.runner.failed.connect(self._on_failed)
         self.runner.finished.connect(self._show_state)
+
+    def _show(self) -> None:
+        self._show_state()
+        self.show()
+        self.opened.emit()
+
+    def _on_form(self) -> None:
+        self.board.clear_closable()  # what was said was about another model
+        self._show_state()
 
     def _show_state(self) -> None:
         running = self.runner.is_running
@@ -204,16 +213,12 @@ class ModelPanel(QFrame):
         self._show_state()
 
     def _on_failed(self, failed: Failed) -> None:
-        removing, what = self._doomed is not None, "The model was not added"
+        removing, self._doomed = self._doomed is not None, None
         if failed.cancelled:
             self.board.post(Severity.INFO, "Cancelled; nothing was added.")
-        elif removing:
-            self.board.post_failure("The model was not removed", failed)
         else:
-            actions = [("Try again", partial(self.start, self._asked))] if self._asked else []
-            self.board.post_failure(what, replace(failed, text=in_the_window(failed.text)), actions)
-        if removing:
-            self._doomed = None
+            what = "The model was not removed" if removing else "The model was not added"
+            self.board.post_failure(what, replace(failed, text=in_the_window(failed.text)))
 
     def _use(self) -> None:
         spec = self._new
@@ -250,7 +255,7 @@ def trust_text(question: TrustQuestion) -> str:
 
 
 def in_the_window(text: str) -> str:
-    """An error with the command's options called as the form calls them."""
+    """An error with the command's options called as the form calls them, and its list as one."""
     for option, field in (
         ("state --network", "choose the Network"),
         ("or state --card", "or choose it under Card"),
@@ -258,4 +263,7 @@ def in_the_window(text: str) -> str:
         ("state one with --name", "state one under Name"),
     ):
         text = text.replace(option, field)
-    return text
+    first, also, others = text.partition(_ALSO)
+    if not also:
+        return text
+    return "\n• ".join([f"{first}\nIt also wants, and does not get:", *others.split("; ")])

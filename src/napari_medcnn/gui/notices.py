@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from napari.settings import get_settings
@@ -246,12 +247,14 @@ def sentence(text: str) -> str:
 
 def _breakable(text: str) -> str:
     """The text with places to break long words such as paths at; short words stay as they are."""
-    return " ".join(_breakable_word(word) for word in text.split(" "))
+    return re.sub(r"\S+", lambda word: _breakable_word(word[0]), text)
 
 
 def _breakable_word(word: str) -> str:
     if len(word) < 20:
         return word
+    if len(word) >= 40 and word.isalnum():  # a check sum
+        return _ZERO_WIDTH_SPACE.join(word[n : n + 8] for n in range(0, len(word), 8))
     return "".join(c + _ZERO_WIDTH_SPACE if c in _BREAK_AFTER else c for c in word)
 
 

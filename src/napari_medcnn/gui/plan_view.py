@@ -9,8 +9,9 @@ from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_medcnn.core.errors import MedcnnError
 from napari_medcnn.core.volume import Finding, Severity, Volume
-from napari_medcnn.gui.collapsible import Section
+from napari_medcnn.gui.collapsible import Section, lay_out_anew
 from napari_medcnn.gui.notices import NoticeBoard, WrappedLabel, sentence
+from napari_medcnn.gui.volume_text import UNBROKEN_AXES
 from napari_medcnn.inference.forecast import forecast
 from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.inference.plan import InferencePlan, describe
@@ -108,8 +109,10 @@ class PlanView(QWidget):
         for severity, text in messages:
             self.board.post(severity, sentence(text), closable=False)
         self.accept.setVisible(bool(blocking))
-        self.section.setVisible(plan is not None)
         self.lines.setText("" if plan is None else "\n".join(_lines(plan, region_text)))
+        self.section.setVisible(plan is not None)
+        for part in (self.board, self.section):
+            lay_out_anew(part)
 
     def _on_accept(self) -> None:
         self.changed.emit()
@@ -118,4 +121,6 @@ class PlanView(QWidget):
 def _lines(plan: InferencePlan, region_text: str) -> list[str]:
     """The plan without the model, which is named above, and the warnings, which stand apart."""
     lines = describe(plan)[1 : len(describe(plan)) - len(plan.warnings)]
-    return [f"Region: {region_text}", *lines] if region_text else lines
+    if region_text:
+        lines.insert(0, f"Region: {region_text}")
+    return [line.replace("x × y × z", UNBROKEN_AXES) for line in lines]

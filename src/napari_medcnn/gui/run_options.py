@@ -22,7 +22,7 @@ from napari_medcnn.inference.options import OPENVINO_ONLY, RunOptions
 from napari_medcnn.models.spec import ModelSpec
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-BACKENDS = (("auto: the faster one", "auto"), ("PyTorch", "torch"), ("OpenVINO", "openvino"))
+BACKENDS = (("auto", "auto"), ("PyTorch", "torch"), ("OpenVINO", "openvino"))
 MIRRORING = (("as the model asks for", "model"), ("never", "none"), ("along all axes", "all"))
 MODELS_ADVICE = -1.0
 MODELS_THRESHOLD = 0.0
@@ -99,8 +99,8 @@ class RunOptionsForm(QWidget):
 
     def _set_up(self, settings: Settings) -> None:
         for spin, smallest, largest, text in (
-            (self.threshold, MODELS_THRESHOLD, 0.99, "as the model says"),
-            (self.min_volume, MODELS_ADVICE, 100_000, "as the model advises"),
+            (self.threshold, MODELS_THRESHOLD, 0.99, "the model's own"),
+            (self.min_volume, MODELS_ADVICE, 100_000, "the model's own"),
         ):
             spin.setRange(smallest, largest)
             spin.setSpecialValueText(text)
@@ -171,7 +171,7 @@ class RunOptionsForm(QWidget):
             axes = len(spec.mirror_axes)
             text = f"This model asks for {2**axes} answers a window." if axes else ""
         elif chosen == "all":
-            text = "8 answers a window: about 8 times the time."
+            text = "About 8 times the time."
         self.mirror_note.show_text(text)
 
 

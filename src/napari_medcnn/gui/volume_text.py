@@ -5,7 +5,7 @@ from __future__ import annotations
 from napari_medcnn.core.volume import Severity, Volume
 from napari_medcnn.gui.notices import severity_word
 
-_AXES = "x × y × z".replace(" ", "\N{NO-BREAK SPACE}")
+UNBROKEN_AXES = "x × y × z".replace(" ", "\N{NO-BREAK SPACE}")
 """Never broken between two lines, where it would read as something else."""
 
 
@@ -21,7 +21,7 @@ def volume_line(volume: Volume) -> str:
         parts.append(f"{x} × {y} pixels")
         spacing = f"{dx:.3g} × {dy:.3g} mm"
     else:
-        parts.append(f"{x} × {y} × {z} voxels ({_AXES})")
+        parts.append(f"{x} × {y} × {z} voxels ({UNBROKEN_AXES})")
         spacing = f"{dx:.3g} × {dy:.3g} × {dz:.3g} mm"
     parts.append(spacing if volume.spacing_known else "size in mm unknown")
     if volume.resampled:
