@@ -49,9 +49,10 @@ class TorchBackend(Backend):
 
         self.device = device
         self.precision = precision
-        self.channels_last = channels_last
+        # A network of pictures has filters of four axes, which know no such layout of volumes.
+        self.channels_last = channels_last and all(p.ndim != 4 for p in network.parameters())
         self._threads = threads
-        if channels_last:
+        if self.channels_last:
             # `to` changes parameters in place, and the loaded network is shared between runs.
             network = copy.deepcopy(network) if device == "cpu" else network
             network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
