@@ -35,7 +35,9 @@ def main() -> None:
             os.environ[name] = place
         os.environ["NAPARI_CONFIG"] = f"{place}/napari.yaml"
         if asked.threads:
-            os.cpu_count = lambda: asked.threads + 1  # type: ignore[assignment]
+            from napari_medcnn.gui import run_options
+
+            run_options.threads_beside_the_window = lambda: asked.threads
         for title, figures in _measured(asked.image, asked.model, asked.dock, Path(place)).items():
             print(f"{title:28} {figures}")
 

@@ -75,6 +75,7 @@ class RegionChoice(QWidget):
         self._entries: list[_Entry] = []
         self._watched: Layer | None = None
         self._volume: Volume | None = None
+        self._known: tuple[object, Region] | None = None
         self.list = _narrow_list()
         self.all_slices = QCheckBox("Through all slices")
         self.label = _narrow_list()
@@ -235,6 +236,7 @@ class RegionChoice(QWidget):
             events.connect(self._look_again)
 
     def _look_again(self) -> None:
+        self._known = None
         self._timer.start()
 
     def _around(self, volume: Volume, layer: Labels) -> Region:
@@ -247,9 +249,12 @@ class RegionChoice(QWidget):
             grid = drawn_on.geometry
         else:
             grid = shown_grid(volume, layer.data.shape, layer.scale, layer.translate)
-        return region_of_label(
-            volume, layer.data, grid, None if value == ANY_LABEL else value, self.margin.value()
-        )
+        margin = self.margin.value()
+        asked = (volume.id, layer.unique_id, value, margin)
+        if self._known is None or self._known[0] != asked:  # a large layer takes 50 ms to look at
+            wanted = None if value == ANY_LABEL else value
+            self._known = (asked, region_of_label(volume, layer.data, grid, wanted, margin))
+        return self._known[1]
 
 
 def _inside(volume: Volume, layer: Shapes, *, all_slices: bool) -> Region:
