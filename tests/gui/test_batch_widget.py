@@ -64,13 +64,13 @@ def test_a_batch_runs_and_shows_what_became_of_each_case(widget, qtbot, tmp_path
     ready(widget, tmp_path)
     widget.start()
     assert widget.form.stop.isVisibleTo(widget) and not widget.form.start.isVisibleTo(widget)
-    assert not widget.form.model.isEnabled()
+    assert not widget.form.model.list.isEnabled()
     finish(qtbot, widget)
     assert states(widget) == ["done"] * 3
     assert [widget.cases.index(n, 2).data() for n in range(3)] == ["1", "2", "3"]
     (told,) = notices(widget, Severity.INFO)
     assert told.startswith("3 cases done, 6 lesions.")
-    assert widget.form.start.isEnabled() and widget.form.model.isEnabled()
+    assert widget.form.start.isEnabled() and widget.form.model.list.isEnabled()
     record = json.loads((tmp_path / "out" / "a" / "run.json").read_text())
     assert record["parameters"]["threads"] >= 1
 
