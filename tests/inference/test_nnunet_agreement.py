@@ -7,9 +7,10 @@ The models and nnU-Net's labels are made in another environment by ``recipes/nnu
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,9 +72,8 @@ def _cases(folder: Path, spec: ModelSpec) -> Iterator[tuple[str, list[Volume]]]:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_our_labels_are_those_of_nnunet(
-    reference: Path, name: str, record_property: Callable[[str, object], None]
-) -> None:
+def test_our_labels_are_those_of_nnunet(reference: Path, name: str) -> None:
+    """The figures go to ``ours.json`` beside nnU-Net's ``seconds.json``."""
     assert importlib.util.find_spec("nnunetv2") is None, "nnU-Net must not be at hand here"
     if not (reference / "labels" / name).is_dir():
         pytest.skip(f"the reference has no labels {name}")
@@ -90,15 +90,25 @@ def test_our_labels_are_those_of_nnunet(
             ours.append(volumes[0].on_source_grid(done.result.array)[0])
             label_file = reference / "labels" / name / f"{case}.nii.gz"
             theirs.append(sitk.GetArrayFromImage(sitk.ReadImage(label_file)))
-    record_property(f"{name}_seconds", round(time.perf_counter() - begin, 1))
-    for label in spec.labels:
-        pairs = [(a == label.value, b == label.value) for a, b in zip(ours, theirs, strict=True)]
-        dice = _dice(pairs)
-        record_property(f"{name}_{label.name}_dice", round(dice, 5))
-        assert sum(b.sum() for _, b in pairs) > 500, "too little was found to compare"
-        assert dice >= AGREEMENT
-        shifted = _dice([(np.roll(a, 1, axis=1), b) for a, b in pairs])
+    figures: dict[str, float] = {"seconds": round(time.perf_counter() - begin, 1)}
+    pairs = {
+        label.name: [
+            (a == label.value, b == label.value) for a, b in zip(ours, theirs, strict=True)
+        ]
+        for label in spec.labels
+    }
+    figures |= {label: round(_dice(masks), 6) for label, masks in pairs.items()}
+    _keep(reference / "ours.json", name, figures)
+    for label, masks in pairs.items():
+        assert sum(b.sum() for _, b in masks) > 500, "too little was found to compare"
+        assert figures[label] >= AGREEMENT
+        shifted = _dice([(np.roll(a, 1, axis=1), b) for a, b in masks])
         assert shifted < AGREEMENT, "a shift by one voxel would not be noticed"
+
+
+def _keep(file: Path, name: str, figures: dict[str, float]) -> None:
+    known = json.loads(file.read_text()) if file.is_file() else {}
+    file.write_text(json.dumps({**known, name: figures}, indent=2))
 
 
 def _dice(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
