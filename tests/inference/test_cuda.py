@@ -14,6 +14,7 @@ from napari_medcnn.core.events import JobControl, Progress, run_to_end
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
+from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.inference.segment import segment
 from napari_medcnn.models.bundle import read_bundle
 from napari_medcnn.models.spec import ModelSpec
@@ -46,7 +47,7 @@ def spec(tmp_path: Path) -> ModelSpec:
 
 
 def on(device: str, image: Volume, spec: ModelSpec) -> Segmentation:
-    return run_to_end(segment(image, spec, device=device), Segmentation)
+    return run_to_end(segment(image, spec, options=RunOptions(device)), Segmentation)
 
 
 def test_labels_are_those_of_the_cpu(image: Volume, spec: ModelSpec) -> None:
@@ -72,7 +73,7 @@ def test_device_memory_returns_to_its_baseline(
     elif end == "cancelled":
         control = JobControl()
         with pytest.raises(Cancelled):
-            for event in segment(image, spec, control, device="cuda"):
+            for event in segment(image, spec, control, RunOptions("cuda")):
                 if isinstance(event, Progress) and event.stage == "network" and event.done > 0:
                     control.cancel()
     elif end == "failed":
@@ -80,7 +81,7 @@ def test_device_memory_returns_to_its_baseline(
         with pytest.raises(torch.OutOfMemoryError):
             on("cuda", image, spec)
     else:
-        job = segment(image, spec, device="cuda")
+        job = segment(image, spec, options=RunOptions("cuda"))
         for event in job:
             if isinstance(event, Progress) and event.stage == "network" and event.done > 0:
                 break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from napari_medcnn.core.geometry import Index
 from napari_medcnn.inference.backends.base import Backend
@@ -30,18 +31,27 @@ class LoadedModel:
         self._key: tuple[object, ...] | None = None
         self._backend: Backend | None = None
 
-    def backend(self, placement: Placement, roi: Index) -> Backend:
+    def backend(
+        self, placement: Placement, roi: Index, options: RunOptions | None = None
+    ) -> Backend:
         """What runs windows ``(z, y, x)`` of the size `roi`; opened only if the last is another.
+
+        Parameters
+        ----------
+        options : RunOptions, optional
+            In place of those of all runs.
 
         Raises
         ------
         ModelError, OutOfMemory
             As opening a backend does; then none is open.
         """
-        key = (placement.backend, placement.device, placement.precision, placement.batch, roi)
+        options = options or self.options
+        laid_out = replace(placement, sums_on="cpu", planes=0)  # which no network depends on
+        key = (laid_out, roi, options.mirror, options.keep_uncertainty, options.threads)
         if self._backend is None or key != self._key:
             self.close()
-            self._backend = self._opened(placement, roi)
+            self._backend = self._opened(placement, roi, options)
             self._key = key
         return self._backend
 
@@ -51,21 +61,21 @@ class LoadedModel:
             self._backend.close()
         self._backend = self._key = None
 
-    def _opened(self, placement: Placement, roi: Index) -> Backend:
+    def _opened(self, placement: Placement, roi: Index, options: RunOptions) -> Backend:
         members: list[Backend] = []
         try:
             for number in range(len(self.spec.weight_files)):
-                members.append(self._one(placement, roi, number))  # noqa: PERF401 - closed on error
+                members.append(self._one(placement, roi, number, options))  # noqa: PERF401 - closed on error
         except BaseException:
             for member in members:
                 member.close()
             raise
-        mirrors = mirrors_of(self.spec, self.options.mirror)
+        mirrors = mirrors_of(self.spec, options.mirror)
         if len(members) == len(mirrors) == 1:
             return members[0]
-        return Averaged(members, self.spec, mirrors, variance=self.options.keep_uncertainty)
+        return Averaged(members, self.spec, mirrors, variance=options.keep_uncertainty)
 
-    def _one(self, placement: Placement, roi: Index, member: int) -> Backend:
+    def _one(self, placement: Placement, roi: Index, member: int, options: RunOptions) -> Backend:
         from napari_medcnn.inference.backends.open import open_backend
 
         return open_backend(
@@ -75,7 +85,7 @@ class LoadedModel:
             precision=placement.precision,
             roi=roi,
             batch=placement.batch,
-            threads=self.options.threads,
+            threads=options.threads,
             member=member,
             channels_last=placement.channels_last,
             compiled=placement.compiled,

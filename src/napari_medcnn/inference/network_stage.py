@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from napari_medcnn.core.errors import OutOfMemory
 from napari_medcnn.core.events import Event, Fallback, JobControl, Message
 from napari_medcnn.inference import postprocess
+from napari_medcnn.inference.backends.base import Backend
 from napari_medcnn.inference.loaded import LoadedModel
-from napari_medcnn.inference.members import mirrors_of
 from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.inference.placement import Placement, next_placement
-from napari_medcnn.inference.plan import InferencePlan
+from napari_medcnn.inference.plan import InferencePlan, answers_of
 from napari_medcnn.inference.plan_grid import cheapest_axis
+from napari_medcnn.inference.planes import parted
 from napari_medcnn.inference.preprocess import Prepared
 from napari_medcnn.inference.reduce import reducer
 from napari_medcnn.inference.result_maps import ResultMaps, Wanted
@@ -88,19 +89,20 @@ class NetworkStage:
                 if lighter is None:
                     raise
             else:
-                members = len(self.spec.weight_files)
-                answers = members * len(mirrors_of(self.spec, self.options.mirror))
-                return Report(placement, counts, answers)
+                return Report(placement, counts, answers_of(self.spec, self.options))
             self.loaded.close()
             self.maps.clear()
             yield Fallback(str(placement), str(lighter), reason)
             placement = lighter
 
+    def _backend(self, placement: Placement) -> Backend:
+        return self.loaded.backend(placement, self.plan.roi_size, self.options)
+
     def _streamed(self, placement: Placement) -> Generator[Event, None, Counts]:
         prepared, options = self.prepared, self.options
         if prepared.way_back is None:
             return (yield from self._whole(placement))
-        backend = self.loaded.backend(placement, self.plan.roi_size)
+        backend = self._backend(placement)
         way_back, maps = self.maps.part(prepared.way_back)
         box = way_back.box()
         roi = tile(prepared.tensor.shape[1:], self.spec, 0).roi
@@ -139,9 +141,10 @@ class NetworkStage:
                 "uncertainty",
                 "warning",
             )
-        sink = _Collector()
+        answers = answers_of(self.spec, self.options)
+        sink = _Collector(has_variance=self.options.keep_uncertainty and answers > 1)
         counts = yield from stream(
-            self.loaded.backend(placement, self.plan.roi_size),
+            self._backend(placement),
             self.prepared.tensor,
             self.spec,
             self.control,
@@ -160,14 +163,16 @@ class NetworkStage:
 
 
 class _Collector:
-    """Keeps all slabs along the first axis."""
+    """Keeps the classes of all slabs along the first axis."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_variance: bool) -> None:
+        self._has_variance = has_variance
         self._slabs: list[torch.Tensor] = []
 
     def take(self, first: int, logits: torch.Tensor) -> Iterator[None]:
         """See :class:`~napari_medcnn.inference.windows.Sink`."""
-        self._slabs.append(logits.cpu().clone())
+        classes, _ = parted(logits, self._has_variance)
+        self._slabs.append(classes.cpu().clone())
         yield
 
     def logits(self) -> torch.Tensor:

@@ -40,7 +40,7 @@ class PlaneSampler:
 
         self._shape = [stop - start for start, stop in box]
         lines = [
-            (p - start) * 2 / max(n - 1, 1) - 1
+            ((p - start) * 2 + 1) / max(n, 1) - 1
             for p, (start, _), n in zip(positions, box, self._shape, strict=True)
         ]
         rows, columns = (torch.from_numpy(line.astype(np.float32)) for line in lines)
@@ -63,7 +63,7 @@ class PlaneSampler:
             self._grid.expand(planes.shape[0], -1, -1, -1),
             mode="nearest" if nearest else "bilinear",
             padding_mode="zeros",
-            align_corners=True,
+            align_corners=False,  # so that a single voxel has neighbours, which are zero
         )
 
     def clear_outside(self, plane: Plane) -> None:

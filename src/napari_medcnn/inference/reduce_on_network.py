@@ -86,8 +86,11 @@ class OnNetworkGrid:
         for axis, (positions, (start, stop)) in enumerate(
             zip(self.way_back.positions, self.way_back.inside, strict=True)
         ):
-            outside = (positions <= start - 1) | (positions >= stop)
-            np.moveaxis(into, axis, 0)[outside] = 0
+            # Between the last voxel that is known and the first one beyond, which is zero.
+            share = np.clip(np.minimum(positions - (start - 1), stop - positions), 0, 1)
+            moved = np.moveaxis(into, axis, 0)
+            for k in np.flatnonzero(share < 1):
+                moved[k] *= np.float16(share[k])
 
     def _on_grid(self, rule: Rule) -> Maps:
         if self._made is None:

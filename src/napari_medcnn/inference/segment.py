@@ -8,12 +8,13 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from napari_medcnn.core.errors import ConsentNeeded
+from napari_medcnn.core.errors import ConsentNeeded, OutOfMemory
 from napari_medcnn.core.events import Done, Event, Job, JobControl, Message, Progress
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.inference import postprocess, preprocess, windows
 from napari_medcnn.inference.backends.choice import calibrated
+from napari_medcnn.inference.calibration import Calibration
 from napari_medcnn.inference.device import choose_device, release_memory, torch_threads
 from napari_medcnn.inference.loaded import LoadedModel
 from napari_medcnn.inference.memory import this_machine
@@ -21,6 +22,7 @@ from napari_medcnn.inference.network_stage import NetworkStage, Report
 from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.inference.plan import InferencePlan, facts_of, resolve
 from napari_medcnn.inference.result_maps import ResultMaps, Wanted
+from napari_medcnn.inference.survive import is_out_of_memory
 from napari_medcnn.models.spec import ModelSpec
 
 READING = "reading model"
@@ -51,7 +53,7 @@ def segment(
     options : RunOptions
         Device, backend, threshold, region and which maps to keep.
     loaded : LoadedModel, optional
-        Keeps the network for the next image; of the same model and options.
+        Keeps the network for the next image; of the same model.
 
     Yields
     ------
@@ -78,6 +80,8 @@ def segment(
     resolve(spec, facts_of(volumes), options)  # what cannot run is refused before torch is loaded
     control.checkpoint()
     yield Progress(READING, 0, 1)
+    if loaded is not None and loaded.spec != spec:
+        raise ValueError(f"{loaded.spec.title} is loaded, not {spec.title}")
     kept = loaded or LoadedModel(spec, options)
     run = _Run(volumes, spec, options, control, kept, choose_device(options.device))
     try:
@@ -86,12 +90,22 @@ def segment(
     except Exception as error:
         # The frames of a failed run hold tensors as long as someone holds the error.
         traceback.clear_frames(error.__traceback__)
+        if is_out_of_memory(error) and not isinstance(error, OutOfMemory):
+            raise _out_of_memory(error) from error
         raise
     finally:
         if loaded is None:
             kept.close()
         release_memory(run.device)
     yield Done(run.segmentation())
+
+
+def _out_of_memory(error: BaseException) -> OutOfMemory:
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    return OutOfMemory(
+        f"the memory of this computer did not suffice: {reason}",
+        hint="close other programs and images, or run a region of interest",
+    )
 
 
 def _check_findings(volumes: Sequence[Volume], accepted: bool) -> None:
@@ -140,7 +154,7 @@ class _Run:
         )
         clock = self._note(preprocess.STAGE, clock)
 
-        calibration = yield from calibrated(spec, plan, options, prepared.tensor, self.control)
+        calibration = yield from self._measured(plan, options, prepared)
         self.plan = plan = resolve(spec, facts, options, calibration, machine)
         clock = self._note(MEASURING, clock)
 
@@ -157,6 +171,19 @@ class _Run:
         yield Progress(postprocess.STAGE, 1, 1)
         self._note(postprocess.STAGE, clock)
         self.parameters = self._facts(plan, report, prepared)
+
+    def _measured(
+        self, plan: InferencePlan, options: RunOptions, prepared: preprocess.Prepared
+    ) -> Generator[Event, None, Calibration | None]:
+        """What was measured; None where memory ends at it, since the run itself has ways out."""
+        try:
+            return (yield from calibrated(self.spec, plan, options, prepared.tensor, self.control))
+        except (OutOfMemory, MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = str(error) or type(error).__name__
+        yield Message(f"the network was not measured: {reason}", "warning")
+        return None
 
     def segmentation(self) -> Segmentation:
         """The result."""

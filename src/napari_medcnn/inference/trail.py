@@ -14,7 +14,7 @@ INTERPOLATING = "Spacingd"
 """The step of MONAI's that interpolates."""
 
 UNCHANGED = 1e-3
-"""MONAI leaves an image as it is when the new grid differs by less, in voxels a voxel."""
+"""MONAI leaves an image as it is when the new grid differs by less, in voxels a voxel or in mm."""
 
 _TYPING = ("EnsureTyped", "CastToTyped")
 _FLOATS = (None, "float32", "torch.float32", np.float32)
@@ -124,13 +124,18 @@ def planned(trail: Trail, steps: Sequence[Step], transforms: Sequence[Any], key:
         if step.target in _TYPING:
             continue
         transform.lazy = True
-        image = transform({key: image})[key]
-        affine = np.asarray(image.peek_pending_affine(), dtype=np.float64)
-        shape = tuple(int(n) for n in image.peek_pending_shape())
-        moved = np.linalg.solve(trail.affine, affine)
-        if shape != trail.shape or not np.allclose(moved, np.eye(4), atol=UNCHANGED):
+        made = transform({key: image})[key]
+        affine = np.asarray(made.peek_pending_affine(), dtype=np.float64)
+        shape = tuple(int(n) for n in made.peek_pending_shape())
+        if shape != trail.shape or not _is_unchanged(trail.affine, affine):
             trail.follow(step, transform, affine, shape)
+            image = made
     return trail
+
+
+def _is_unchanged(old: Matrix, new: Matrix) -> bool:
+    moved = np.linalg.solve(old, new)
+    return any(np.allclose(a, b, atol=UNCHANGED) for a, b in ((old, new), (moved, np.eye(4))))
 
 
 def _mode(step: Step) -> Any:

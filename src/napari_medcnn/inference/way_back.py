@@ -17,9 +17,10 @@ import numpy.typing as npt
 Matrix: TypeAlias = npt.NDArray[np.float64]
 Span: TypeAlias = tuple[int, int]
 
-STRAIGHT = 1e-6
-"""Share of a voxel by which an axis may turn into another one and still count as straight: over
-1,000 voxels it moves the far end by a thousandth of a voxel."""
+STRAIGHT = 0.01
+"""Voxels by which the ends of an axis may move along another one and still count as straight.
+Direction cosines in files are rounded, so that few oblique grids have axes at right angles
+exactly."""
 
 WHOLE = 1e-4
 """Positions this near to whole voxels are whole: rounding of affines, not interpolation."""
@@ -121,14 +122,16 @@ def stage_between(
         return None
     aside = relation[:3, :3].copy()
     aside[range(3), axes] = 0
-    if np.abs(aside).max() > STRAIGHT:
+    middle = (np.asarray(old_shape) - 1) / 2
+    if (np.abs(aside) @ middle).max() > STRAIGHT:
         return None
+    offset = relation[:3, 3] + aside @ middle
     return Stage(
         tuple(old_shape),
         tuple(new_shape),
         tuple(axes),
         tuple(float(relation[a, axes[a]]) for a in range(3)),
-        tuple(float(relation[a, 3]) for a in range(3)),
+        tuple(float(o) for o in offset),
         clamped,
         (nearest,) * 3,
     )

@@ -145,13 +145,14 @@ class _Reusing:
         import torch
 
         values = [_only_value(window) if self._reuse else None for window in windows]
-        known = [self._known is not None and value == self._known[0] for value in values]
+        value_before, logits_before = self._known or (None, None)
+        known = [value is not None and value == value_before for value in values]
         news = [window for window, old in zip(windows, known, strict=True) if not old]
         answers = iter(self._backend.logits(torch.stack(news)) if news else ())
         for value, old in zip(values, known, strict=True):
-            if old and self._known is not None:
+            if old and logits_before is not None:
                 self.reused += 1
-                yield self._known[1]
+                yield logits_before
                 continue
             answer = next(answers)
             if value is not None and answer.numel() * answer.element_size() <= REUSED_BYTES:
