@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from scipy import ndimage
 
 from napari_medcnn.core.events import run_to_end
 from napari_medcnn.core.segmentation import Segmentation
@@ -201,27 +202,25 @@ def liver(truth: Path) -> Labels:
 
 
 def train(spec: ModelSpec, volume: Volume, truth: Labels, steps: int) -> None:
-    """A short training on parts of one scan, at the scan's own spacing; writes the weights."""
+    """A short training on parts of one scan, on the network's own grid; writes the weights."""
     torch.manual_seed(0)
     torch.set_num_threads(2)
     draw = np.random.default_rng(0)
     network = build_network(spec).train()
-    optimiser = torch.optim.Adam(network.parameters(), 2e-3)
-    weight = torch.tensor([1.0, 4.0])
-    values = np.clip((volume.array.astype(np.float32) + 57) / (164 + 57), 0, 1)
+    optimiser = torch.optim.Adam(network.parameters(), 1e-3)
+    ranged = np.clip((volume.array.astype(np.float32) + 57) / (164 + 57), 0, 1)
+    assert spec.spacing_mm is not None
+    factors = [a / b for a, b in zip(volume.geometry.spacing, spec.spacing_mm, strict=True)]
+    values, wanted = ndimage.zoom(ranged, factors, order=1), ndimage.zoom(truth, factors, order=0)
+    part = (32, 48, 48)
     for _ in range(steps):
-        batch, wanted = [], []
-        for _ in range(2):
-            corner = [
-                draw.integers(0, n - s + 1) for n, s in zip(values.shape, (16, 48, 48), strict=True)
-            ]
-            place = tuple(slice(c, c + s) for c, s in zip(corner, (16, 48, 48), strict=True))
-            batch.append(values[place].transpose(2, 1, 0))
-            wanted.append(truth[place].transpose(2, 1, 0))
+        ends = zip(values.shape, part, strict=True)
+        corner = [int(draw.integers(0, max(n - size, 0) + 1)) for n, size in ends]
+        place = tuple(slice(c, c + size) for c, size in zip(corner, part, strict=True))
+        window = torch.from_numpy(values[place].transpose(2, 1, 0).copy())[None, None]
+        target = torch.from_numpy(wanted[place].transpose(2, 1, 0).copy())[None].long()
         optimiser.zero_grad()
-        logits = network(torch.from_numpy(np.stack(batch)[:, None]))
-        target = torch.from_numpy(np.stack(wanted)).long()
-        torch.nn.functional.cross_entropy(logits, target, weight).backward()
+        torch.nn.functional.cross_entropy(network(window), target).backward()
         optimiser.step()
     spec.weights.parent.mkdir(exist_ok=True)
     torch.save(network.state_dict(), spec.weights)
