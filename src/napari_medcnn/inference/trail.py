@@ -88,7 +88,9 @@ class Trail:
 def leading_steps(steps: Sequence[Step]) -> tuple[Step, ...]:
     """The first steps that do nothing but choose a grid, with linear interpolation at most once.
 
-    The rest must not interpolate again: then MONAI's own history of the image is needed.
+    The rest must not interpolate again: then MONAI's own history of the image is needed. Nor may it
+    ask which voxels are zero: MONAI's interpolation leaves some 1e-13 beside a true zero where ours
+    leaves zero, and the mean over the others would not be the same.
     """
     leading = []
     for step in steps:
@@ -97,6 +99,8 @@ def leading_steps(steps: Sequence[Step]) -> tuple[Step, ...]:
         if not (known or typing):
             break
         leading.append(step)
+    if any(step.arguments.get("nonzero") for step in steps[len(leading) :]):
+        return ()
     times = [step.target for step in steps].count(INTERPOLATING)
     inside = [step.target for step in leading].count(INTERPOLATING)
     return tuple(leading) if times == inside and times <= 1 else ()
