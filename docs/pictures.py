@@ -31,8 +31,11 @@ from napari_medcnn.gui.batch_widget import BatchWidget
 from napari_medcnn.gui.browser_widget import BrowserWidget
 from napari_medcnn.gui.lesions_widget import LesionsWidget
 from napari_medcnn.gui.load_widget import LoadWidget
+from napari_medcnn.gui.model_adding import NewModel
+from napari_medcnn.gui.region_choice import OWN_SHAPES
 from napari_medcnn.gui.three_views import show_three_views
 from napari_medcnn.gui.views import show_3d, show_axial
+from napari_medcnn.models.registry import SHIPPED
 
 PICTURES = Path(__file__).parent / "pictures"
 DOCK_WIDTH = 340
@@ -57,6 +60,7 @@ def main() -> None:
 
     dock = _replace(viewer, dock, analyze, "Analyze")
     _take(viewer, "analyze_ready")
+    _choose(viewer, analyze)
     windows: list[Event] = []
     analyze.runner.event.connect(windows.append)
     analyze.start()
@@ -85,6 +89,24 @@ def main() -> None:
     dock = _replace(viewer, dock, BatchWidget(viewer), "Batch")
     _batch(viewer, dock.widget())
     viewer.close()
+
+
+def _choose(viewer: Viewer, analyze: AnalyzeWidget) -> None:
+    """A model that was just added, a region of interest, and the options."""
+    analyze.model.add_button.click()
+    analyze.model.panel.start(NewModel(str(SHIPPED / "brain_extraction"), name="my_brain_model"))
+    _wait(lambda: not analyze.model.panel.runner.is_running)
+    _take(viewer, "add_model")
+    analyze.model.panel.undo.click()
+    _wait(lambda: not analyze.model.panel.runner.is_running)
+    analyze.region.draw()
+    box = [[81, 110, 95], [81, 110, 150], [81, 165, 150], [81, 165, 95]]
+    viewer.layers[OWN_SHAPES].add(box, shape_type="rectangle")
+    analyze.options_section.set_open(True)
+    _wait(lambda: analyze.run.isEnabled())
+    _take(viewer, "analyze_options")
+    analyze.options_section.set_open(False)
+    viewer.layers.remove(OWN_SHAPES)
 
 
 def _browse(viewer: Viewer, browser: BrowserWidget) -> None:

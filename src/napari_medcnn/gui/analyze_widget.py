@@ -59,6 +59,7 @@ class AnalyzeWidget(QWidget):
         self.region = RegionChoice(self.state)
         self.plan = PlanView()
         self.options = RunOptionsForm(settings)
+        self.options_section = Section("Options", self.options)
         self.maps = MapLayers(self.state, self)
         self.run = QPushButton("Find lesions")
         self.progress = ProgressRow(self.runner)
@@ -112,7 +113,7 @@ class AnalyzeWidget(QWidget):
             self.model,
             self.region,
             self.plan,
-            Section("Options", self.options),
+            self.options_section,
         ):
             inner.addWidget(widget)
         inner.addStretch(1)
