@@ -9,25 +9,31 @@ import sys
 from dataclasses import dataclass
 
 _FRAME = """
-import json, resource, sys, time
+import json, os, resource, sys, time
 started = time.perf_counter()
 {body}
 seconds = time.perf_counter() - started
 scale = 1e9 if sys.platform == "darwin" else 1e6
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
-print("MEASURED " + json.dumps({{"seconds": seconds, "peak_gb": peak}}))
+cpu = sum(os.times()[:2])
+told = {{"seconds": seconds, "peak_gb": peak, "cpu_seconds": cpu}}
+print("MEASURED " + json.dumps(told))
 """
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Wall time and peak resident memory of one process."""
+    """Wall time, peak resident memory and time of all cores of one process.
+
+    What other programs do on the machine prolongs the first, and hardly the last.
+    """
 
     seconds: float
     peak_gb: float
+    cpu_seconds: float = float("nan")
 
     def __str__(self) -> str:
-        return f"{self.seconds:7.2f} s  {self.peak_gb:5.2f} GB"
+        return f"{self.seconds:7.2f} s  {self.peak_gb:5.2f} GB  {self.cpu_seconds:7.2f} s of cores"
 
 
 def measure(body: str, *arguments: str, threads: int | None = None) -> Measured:

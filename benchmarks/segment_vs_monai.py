@@ -75,7 +75,11 @@ def _beside(runs: dict[str, Measured], folder: Path, bundle: Path, image: Path) 
     print(f"MONAI                           {peer}")
     for label, ours in runs.items():
         time, memory = peer.seconds / ours.seconds, ours.peak_gb / peer.peak_gb
-        print(f"{label:15} {time:5.2f} x as fast, {memory:6.1%} of the memory")
+        cores = peer.cpu_seconds / ours.cpu_seconds
+        print(
+            f"{label:15} {time:5.2f} × as fast ({cores:.2f} × by time of cores), "
+            f"{memory:6.1%} of the memory"
+        )
     ours, theirs = (
         sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
         for path in (folder / "ours.nii.gz", peer_out)
