@@ -3,16 +3,26 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from napari_medcnn.core.errors import Cancelled, ConsentNeeded, InputMismatch
-from napari_medcnn.core.events import Done, Event, JobControl, Message, Progress, run_to_end
+from napari_medcnn.core.errors import Cancelled, ConsentNeeded, InputMismatch, OutOfMemory
+from napari_medcnn.core.events import (
+    Done,
+    Event,
+    Fallback,
+    JobControl,
+    Message,
+    Progress,
+    run_to_end,
+)
 from napari_medcnn.core.geometry import AxisMap, Geometry
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Finding, FrameAxis, Severity, Volume
+from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.inference.segment import segment
 from napari_medcnn.models.bundle import read_bundle
 from napari_medcnn.models.spec import Channel, ModelSpec
@@ -21,6 +31,7 @@ from tests.bundle_factory import make_bundle
 from tests.inference.conftest import from_file, smooth_image
 
 SHAPE = (13, 19, 22)
+ON_ONE_THREAD = RunOptions(backend="torch", threads=1)
 ALL_AXES = [
     AxisMap(order, flip)  # type: ignore[arg-type]
     for order in itertools.permutations(range(3))
@@ -44,7 +55,8 @@ def phantom() -> Volume:
 
 
 def run(volume: Volume | list[Volume], spec: ModelSpec, **options: object) -> Segmentation:
-    return run_to_end(segment(volume, spec, **options), Segmentation)  # type: ignore[arg-type]
+    wanted = RunOptions(**{"backend": "torch"} | options)  # type: ignore[arg-type]
+    return run_to_end(segment(volume, spec, options=wanted), Segmentation)
 
 
 def test_a_segmentation_lies_on_the_volumes_grid_with_names_model_and_probability(
@@ -67,6 +79,7 @@ def test_a_segmentation_lies_on_the_volumes_grid_with_names_model_and_probabilit
     assert set(found.parameters["seconds"]) == {
         "reading model",
         "preparing image",
+        "measuring the machine",
         "network",
         "finishing",
     }
@@ -152,16 +165,17 @@ def test_overlapping_sigmoid_classes_become_the_likeliest(tmp_path: Path) -> Non
 
 
 def test_a_threshold_of_the_users_replaces_the_models(tmp_path: Path, phantom: Volume) -> None:
-    spec = read_bundle(make_bundle(tmp_path / "a", thresholds=(1.0,), spacing=None))
-    assert run(phantom, spec).array.sum() == (phantom.array > 0.5).sum()  # p is 0.5 at 1.0
-    found = run(phantom, spec, threshold=0.6)
+    bright = int((phantom.array > 0.5).sum())
+    spec = read_bundle(make_bundle(tmp_path / "a", thresholds=(0.99,), spacing=None))
+    assert run(phantom, spec).array.sum() == bright  # p is sigmoid(1) = 0.73 at 1.0
+    found = run(phantom, spec, threshold=0.8)
     assert found.array.sum() == 0
-    assert found.parameters["threshold"] == 0.6
+    assert found.parameters["threshold"] == 0.8
     soft = read_bundle(
-        make_bundle(tmp_path / "b", thresholds=(1.0,), activation="softmax", spacing=None)
+        make_bundle(tmp_path / "b", thresholds=(1.01,), activation="softmax", spacing=None)
     )
-    assert run(phantom, soft).array.sum() == 0
-    assert run(phantom, soft, threshold=0.4).array.sum() == (phantom.array > 0.5).sum()
+    assert run(phantom, soft).array.sum() == 0  # p is 0.27, the background's 0.73
+    assert run(phantom, soft, threshold=0.2).array.sum() == bright
 
 
 def test_channels_are_brought_together_by_geometry_not_by_shape(
@@ -293,37 +307,88 @@ def test_cancel_ends_the_job_before_the_next_window(
     np.testing.assert_array_equal(run(phantom, spec).array, phantom.array > 0.5)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("broken"), torch.OutOfMemoryError("no memory")])
+@pytest.mark.parametrize("failing_call", [1, 3])
 def test_an_error_of_the_network_comes_as_it_is_and_the_next_run_works(
-    phantom: Volume, spec: ModelSpec, monkeypatch: pytest.MonkeyPatch, error: Exception
+    phantom: Volume, spec: ModelSpec, monkeypatch: pytest.MonkeyPatch, failing_call: int
 ) -> None:
+    error = RuntimeError("broken")
+    with pytest.raises(RuntimeError) as caught:
+        run_failing(phantom, spec, monkeypatch, {failing_call: error})
+    assert caught.value is error
+    monkeypatch.undo()
+    np.testing.assert_array_equal(run(phantom, spec).array, phantom.array > 0.5)
+
+
+def test_where_memory_ends_once_the_run_goes_on_with_less_and_says_so(
+    phantom: Volume, spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = {3: torch.OutOfMemoryError("full")}
+    events = run_failing(phantom, spec, monkeypatch, errors, batch=2)
+    (fallback,) = [event for event in events if isinstance(event, Fallback)]
+    assert fallback.wanted == "2 windows at once on the CPU"
+    assert fallback.used == "one window at once on the CPU"
+    assert "full" in fallback.reason
+    found = events[-1].result
+    assert found.parameters["batch"] == 1
+    np.testing.assert_array_equal(found.array, phantom.array > 0.5)
+
+
+def test_where_memory_never_suffices_the_error_says_so_and_the_next_run_works(
+    phantom: Volume, spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = dict.fromkeys(range(1, 100), torch.OutOfMemoryError("full"))
+    with pytest.raises(OutOfMemory, match="did not suffice for 1 window of the network: full"):
+        run_failing(phantom, spec, monkeypatch, errors)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(run(phantom, spec).array, phantom.array > 0.5)
+
+
+def test_memory_that_ends_while_the_network_is_measured_does_not_end_the_run(
+    phantom: Volume, spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With as many windows at once as nothing was measured of before."""
+    errors = {1: torch.OutOfMemoryError("full")}
+    stage = "reading model"
+    events = run_failing(phantom, spec, monkeypatch, errors, stage=stage, batch=5, threads=1)
+    np.testing.assert_array_equal(events[-1].result.array, phantom.array > 0.5)
+
+
+def run_failing(
+    volume: Volume,
+    spec: ModelSpec,
+    patch: pytest.MonkeyPatch,
+    errors: dict[int, Exception],
+    stage: str = "network",
+    **options: object,
+) -> list[Any]:
+    """The events of a run whose network fails at some of its calls, counted from a stage on."""
+    from monai.networks.nets import UNet
+
     calls = []
 
     def failing(self: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
         calls.append(1)
-        if len(calls) == 3:
-            raise error
+        if len(calls) in errors:
+            raise errors[len(calls)]
         return self.model(x)
 
-    from monai.networks.nets import UNet
-
-    with monkeypatch.context() as patch:
-        patch.setattr(UNet, "forward", failing)
-        with pytest.raises(type(error)) as caught:
-            run(phantom, spec)
-    assert caught.value is error
-    assert len(calls) == 3
-    np.testing.assert_array_equal(run(phantom, spec).array, phantom.array > 0.5)
+    events = []
+    wanted = RunOptions(**{"backend": "torch"} | options)  # type: ignore[arg-type]
+    for event in segment(volume, spec, options=wanted):
+        events.append(event)
+        if isinstance(event, Progress) and (event.stage, event.done) == (stage, 0):
+            patch.setattr(UNet, "forward", failing)
+    return events
 
 
 def test_threads_and_gradient_mode_are_as_before(phantom: Volume, spec: ModelSpec) -> None:
     inside = set()
-    for _ in segment(phantom, spec, threads=1):
+    for _ in segment(phantom, spec, options=ON_ONE_THREAD):
         inside.add((torch.get_num_threads(), torch.is_inference_mode_enabled()))
     assert (1, False) in inside
     assert not any(mode for _, mode in inside)
     assert torch.get_num_threads() == 2
-    job = segment(phantom, spec, threads=1)
+    job = segment(phantom, spec, options=ON_ONE_THREAD)
     for event in job:
         if isinstance(event, Progress) and event.stage == "network":
             break

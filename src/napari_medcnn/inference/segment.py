@@ -14,7 +14,6 @@ from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.inference import postprocess, preprocess, windows
 from napari_medcnn.inference.backends.choice import calibrated
-from napari_medcnn.inference.calibration import Calibration
 from napari_medcnn.inference.device import choose_device, release_memory, torch_threads
 from napari_medcnn.inference.loaded import LoadedModel
 from napari_medcnn.inference.memory import this_machine
@@ -154,7 +153,7 @@ class _Run:
         )
         clock = self._note(preprocess.STAGE, clock)
 
-        calibration = yield from self._measured(plan, options, prepared)
+        calibration = yield from calibrated(spec, plan, options, prepared.tensor, self.control)
         self.plan = plan = resolve(spec, facts, options, calibration, machine)
         clock = self._note(MEASURING, clock)
 
@@ -171,19 +170,6 @@ class _Run:
         yield Progress(postprocess.STAGE, 1, 1)
         self._note(postprocess.STAGE, clock)
         self.parameters = self._facts(plan, report, prepared)
-
-    def _measured(
-        self, plan: InferencePlan, options: RunOptions, prepared: preprocess.Prepared
-    ) -> Generator[Event, None, Calibration | None]:
-        """What was measured; None where memory ends at it, since the run itself has ways out."""
-        try:
-            return (yield from calibrated(self.spec, plan, options, prepared.tensor, self.control))
-        except (OutOfMemory, MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            reason = str(error) or type(error).__name__
-        yield Message(f"the network was not measured: {reason}", "warning")
-        return None
 
     def segmentation(self) -> Segmentation:
         """The result."""
