@@ -144,7 +144,8 @@ def voxels_of(stage: Stage) -> tuple[Matrix, Matrix, Matrix]:
     """
     lines: dict[int, Matrix] = {}
     for a, old in enumerate(stage.axes):
-        where = (np.arange(stage.new_shape[a]) - stage.offset[a]) / stage.scale[a]
+        scale, offset, _ = _line_of(stage, a)
+        where = (np.arange(stage.new_shape[a]) - offset) / scale
         where = np.rint(where) if stage.nearest[a] else where
         lines[old] = np.clip(where, 0, stage.old_shape[old] - 1)
     return lines[0], lines[1], lines[2]
@@ -185,14 +186,12 @@ class _Line:
 
 def _on_newer_grid(line: _Line, stage: Stage, a: int) -> _Line | None:
     """The line along the newer grid's axis `a`; None when it lies between voxels already."""
-    scale, offset = stage.scale[a], stage.offset[a]
+    scale, offset, is_whole = _line_of(stage, a)
     size = stage.new_shape[a]
-    reach = stage.old_shape[stage.axes[a]]
-    if abs(abs(scale) - 1) * reach < WHOLE and abs(offset - round(offset)) < WHOLE:
-        scale, offset = round(scale), round(offset)
+    if is_whole:
         start, stop = line.inside
         ends = sorted((start * scale + offset, (stop - 1) * scale + offset))
-        inside = (max(ends[0], 0), min(ends[1] + 1, size))
+        inside = (max(int(ends[0]), 0), min(int(ends[1]) + 1, size))
         return _Line(line.positions * scale + offset, line.axis, inside)
     if (line.positions != np.rint(line.positions)).any():
         return None
@@ -204,6 +203,18 @@ def _on_newer_grid(line: _Line, stage: Stage, a: int) -> _Line | None:
     start, stop = line.inside
     nowhere = (line.positions < start) | (line.positions >= stop)
     return _Line(np.where(nowhere, NOWHERE, moved), line.axis, (0, size))
+
+
+def _line_of(stage: Stage, a: int) -> tuple[float, float, bool]:
+    """Scale and offset along the newer grid's axis `a`, and whether voxels go to whole voxels.
+
+    Then both are whole too: a trace of a neighbour would make foreground of a zero beside it.
+    """
+    scale, offset = stage.scale[a], stage.offset[a]
+    reach = stage.old_shape[stage.axes[a]]
+    if abs(abs(scale) - 1) * reach < WHOLE and abs(offset - round(offset)) < WHOLE:
+        return round(scale), round(offset), True
+    return scale, offset, False
 
 
 def _needed(positions: Matrix, inside: Span) -> Span:
