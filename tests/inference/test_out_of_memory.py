@@ -11,10 +11,12 @@ from tests.bundle_factory import make_bundle
 SCRIPT = """
 import resource, sys
 import numpy as np, torch, monai.transforms, monai.networks.nets, monai.inferers
+from napari_medcnn.core.errors import OutOfMemory
 from napari_medcnn.core.events import run_to_end
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
+from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.inference.segment import segment
 from napari_medcnn.models.bundle import read_bundle
 
@@ -25,16 +27,17 @@ def image(n):
     return Volume(array, geometry, modality="MR")
 
 def run(volume):
-    return run_to_end(segment(volume, spec, threads=1), Segmentation).array
+    options = RunOptions(backend="torch", threads=1)
+    return run_to_end(segment(volume, spec, options=options), Segmentation).array
 
 spec = read_bundle(sys.argv[1])
 small, large = image(16), image(256)
 assert run(small).sum() == 60
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + int(1.5e8), resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_AS, (used + int(6e7), resource.RLIM_INFINITY))
 try:
     run(large)
-except (RuntimeError, MemoryError) as error:
+except OutOfMemory as error:
     print("refused:", type(error).__name__)
 else:
     raise SystemExit("the limit was not reached")
