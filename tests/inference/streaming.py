@@ -11,6 +11,7 @@ import torch
 
 from napari_medcnn.core.events import Event, JobControl
 from napari_medcnn.inference.backends.torch_backend import TorchBackend
+from napari_medcnn.inference.preprocess import Prepared
 from napari_medcnn.inference.way_back import WayBack
 from napari_medcnn.inference.windows import Counts, stream
 from napari_medcnn.models.spec import ModelSpec
@@ -45,6 +46,20 @@ class Calls(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> Any:
         self.shapes.append(tuple(x.shape))
         return self.function(x)
+
+
+TIE = 1e-4
+"""Positions as near to the middle of two voxels as this have no nearest one."""
+
+
+def ties(prepared: Prepared) -> npt.NDArray[np.bool_]:
+    """Voxels of the image ``(x, y, z)`` that lie exactly between two of the network's."""
+    way_back = prepared.way_back
+    assert way_back is not None
+    lines = [np.zeros(0)] * 3
+    for line, axis in zip(way_back.positions, way_back.axes, strict=True):
+        lines[axis] = np.abs(line - np.floor(line) - 0.5) < TIE
+    return np.logical_or.reduce(np.meshgrid(*lines, indexing="ij"))
 
 
 def ended(job: Generator[Event, None, _Result]) -> tuple[_Result, list[Any]]:

@@ -21,10 +21,7 @@ from napari_medcnn.models.bundle import read_bundle
 from napari_medcnn.models.spec import ModelSpec, Step
 from tests.bundle_factory import make_bundle
 from tests.inference.conftest import from_file, smooth_image
-from tests.inference.streaming import brought_back, ended
-
-TIE = 1e-4
-"""Positions as near to the middle of two voxels as this have no nearest one."""
+from tests.inference.streaming import brought_back, ended, ties
 
 
 @pytest.fixture(scope="module")
@@ -158,16 +155,6 @@ def linear(of: Step) -> Step:
     """The same grid, positions not rounded."""
     known = of.arguments
     return Step(of.target, known | {"mode": "bilinear"} if "mode" in known else known)
-
-
-def ties(prepared: Prepared) -> np.ndarray:
-    """Voxels of the image ``(x, y, z)`` that lie exactly between two of the network's."""
-    way_back = prepared.way_back
-    assert way_back is not None
-    lines = [np.zeros(0)] * 3
-    for line, axis in zip(way_back.positions, way_back.axes, strict=True):
-        lines[axis] = np.abs(line - np.floor(line) - 0.5) < TIE
-    return np.logical_or.reduce(np.meshgrid(*lines, indexing="ij"))
 
 
 TURNED = Geometry(

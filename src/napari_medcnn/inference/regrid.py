@@ -90,4 +90,4 @@ def _split(positions: Matrix, size: int) -> tuple[npt.NDArray[np.int64], npt.NDA
 
 
 def _float32(plane: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    return np.ascontiguousarray(plane, dtype=np.float32)
+    return np.array(plane, dtype=np.float32, order="C")  # a view may run backwards
