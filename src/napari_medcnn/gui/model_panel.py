@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidge
 
 from napari_medcnn.core.events import Event, Failed, Message
 from napari_medcnn.core.volume import Severity
-from napari_medcnn.gui.bridge import JobRunner, job_of
+from napari_medcnn.gui.bridge import JobFactory, JobRunner, job_of
 from napari_medcnn.gui.model_add_form import ModelAddForm
 from napari_medcnn.gui.model_adding import NewModel, TrustQuestion, add_model
 from napari_medcnn.gui.model_card import ModelCard
@@ -160,7 +160,7 @@ class ModelPanel(QFrame):
         self.undo.setVisible(self._new is not None)
         self.close_button.setVisible(self._new is None)
 
-    def _run(self, title: str, make_job: object) -> None:
+    def _run(self, title: str, make_job: JobFactory) -> None:
         self.runner.start(title, make_job)
         self.progress.begin()
         self._show_state()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from napari.layers import Labels, Layer, Shapes
@@ -272,7 +272,7 @@ def _named_values(layer: Labels) -> list[tuple[int, str]]:
     return [(int(v), str(name)) for v, name in zip(table["index"], table["name"], strict=True) if v]
 
 
-def _events_of(layer: Layer | None) -> tuple[object, ...]:
+def _events_of(layer: Layer | None) -> tuple[Any, ...]:
     if isinstance(layer, Shapes):
         return (layer.events.data, layer.events.set_data)
     if isinstance(layer, Labels):

@@ -21,8 +21,8 @@ def account(seconds: float, peak_memory_gb: float | None, plan: InferencePlan | 
     """
     text = f"Took {duration_text(seconds)}"
     if plan is not None:
-        known = plan.seconds is not None
-        text += f" (planned: {duration_text(plan.seconds) if known else 'not known yet'})"
+        planned = "not known yet" if plan.seconds is None else duration_text(plan.seconds)
+        text += f" (planned: {planned})"
     if peak_memory_gb is not None:
         text += f", {peak_memory_gb:.1f} GB of memory at the peak"
         if plan is not None:
