@@ -14,7 +14,7 @@ from typing import Any
 from napari_medcnn.core.atomic import write_json
 from napari_medcnn.core.errors import ModelError, WriteError
 from napari_medcnn.core.geometry import Index
-from napari_medcnn.inference.cache_folder import cache_folder
+from napari_medcnn.core.user_folders import cache_folder
 from napari_medcnn.inference.options import BackendName, Precision, RunOptions
 from napari_medcnn.models.spec import ModelSpec
 from napari_medcnn.models.weights import sha256

@@ -9,17 +9,12 @@ exactly this file.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_config_path
-
 from napari_medcnn.core.atomic import write_json
 from napari_medcnn.core.errors import ConsentNeeded, ReadError
-
-CONFIG_VARIABLE = "MEDCNN_CONFIG"
-"""Another folder than the system's for configuration."""
+from napari_medcnn.core.user_folders import config_folder
 
 WHAT_IT_MAY_DO = {
     "torchscript": "TorchScript is a program: as soon as it is loaded it may read and write files",
@@ -29,9 +24,7 @@ WHAT_IT_MAY_DO = {
 
 def trust_list() -> Path:
     """The file that holds what the user trusts; outside of the folders that models come to."""
-    folder = os.environ.get(CONFIG_VARIABLE)
-    base = Path(folder) if folder else user_config_path("napari-medcnn", appauthor=False)
-    return base / "trusted_models.json"
+    return config_folder() / "trusted_models.json"
 
 
 def is_trusted(sha256: str) -> bool:

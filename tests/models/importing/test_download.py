@@ -9,7 +9,8 @@ import pytest
 
 from napari_medcnn.core.errors import Cancelled, ModelError
 from napari_medcnn.core.events import Event, JobControl
-from napari_medcnn.models.importing.download import cache_folder, download
+from napari_medcnn.core.user_folders import cache_folder
+from napari_medcnn.models.importing.download import KEPT, download
 from tests.bundle_factory import make_bundle
 from tests.models.importing.conftest import Server, imported, nothing_left, told
 
@@ -75,7 +76,7 @@ def test_a_part_that_is_longer_than_the_file_does_not_stand_in_the_way(server: S
     server.stop_after = 400_000
     with pytest.raises(ModelError):
         fetched(f"{server.url}/a")
-    (part,) = cache_folder().glob("*.part")
+    (part,) = cache_folder(KEPT).glob("*.part")
     server.stop_after, server.etag = None, ""
     part.write_bytes(bytes(900_000))
     assert fetched(f"{server.url}/a").read_bytes() == server.content
@@ -89,7 +90,7 @@ def test_a_cancelled_download_is_kept_for_the_next_try(server: Server) -> None:
         for event in download(f"{server.url}/a", None, control):
             events.append(event)
             control.cancel()
-    (part,) = cache_folder().glob("*.part")
+    (part,) = cache_folder(KEPT).glob("*.part")
     assert 0 < part.stat().st_size < 4_000_000
     assert fetched(f"{server.url}/a").read_bytes() == server.content
     assert server.requests[-1][2] == 206
@@ -100,14 +101,14 @@ def test_another_content_than_promised_is_thrown_away(models: Path, server: Serv
     with pytest.raises(ModelError, match="thrown away"):
         imported(f"{server.url}/a.zip", sha256="0" * 64)
     assert nothing_left(models)
-    assert not [f for f in cache_folder().iterdir() if f.suffix not in (".json", ".lock")]
+    assert not [f for f in cache_folder(KEPT).iterdir() if f.suffix not in (".json", ".lock")]
 
 
 def test_what_is_too_large_ends_at_the_limit(server: Server) -> None:
     server.content = os.urandom(2_000_000)
     with pytest.raises(ModelError, match=r"is larger than 0\.001 GB"):
         fetched(f"{server.url}/a", max_bytes=1_000_000)
-    assert not list(cache_folder().glob("*.part"))
+    assert not list(cache_folder(KEPT).glob("*.part"))
 
 
 def test_a_server_that_refuses_is_told_in_words(server: Server) -> None:

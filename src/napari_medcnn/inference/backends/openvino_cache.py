@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_medcnn.core.errors import ReadError
+from napari_medcnn.core.user_folders import cache_folder
 from napari_medcnn.inference.backends.openvino_runtime import openvino, version
-from napari_medcnn.inference.cache_folder import cache_folder
 from napari_medcnn.models.spec import ModelSpec
 from napari_medcnn.models.weights import sha256
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from platformdirs import user_config_path
 
 from napari_medcnn.core.atomic import write_json
 from napari_medcnn.core.errors import ReadError
+from napari_medcnn.core.user_folders import config_folder
 from napari_medcnn.io.pacs.credentials import environment_stem
 from napari_medcnn.io.pacs.errors import NoSuchProfile
 from napari_medcnn.io.pacs.profiles import Profile, ProfileError, from_json, to_json
-
-CONFIG_VARIABLE = "MEDCNN_CONFIG"
-"""Another folder than the system's for configuration."""
 
 _VERSION = 1
 _MAX_BYTES = 1 << 20
@@ -25,9 +21,7 @@ _MAX_BYTES = 1 << 20
 
 def profiles_path() -> Path:
     """The file that holds the connections."""
-    folder = os.environ.get(CONFIG_VARIABLE)
-    base = Path(folder) if folder else user_config_path("napari-medcnn", appauthor=False)
-    return base / "pacs.json"
+    return config_folder() / "pacs.json"
 
 
 def load_profiles() -> tuple[Profile, ...]:

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from napari_medcnn.core.atomic import write_json
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.core.events import Event, JobControl, Message, Progress
+from napari_medcnn.core.user_folders import cache_folder
 from napari_medcnn.models.importing.limits import MAX_DOWNLOAD_BYTES
 from napari_medcnn.models.weights import sha256 as file_sha256
 
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 STAGE = "downloading"
 """The stage's name in :class:`~napari_medcnn.core.events.Progress`; its steps are megabytes."""
 
-CACHE_VARIABLE = "MEDCNN_CACHE"
-"""Another folder than the system's for what can be fetched again."""
+KEPT = "downloads"
+"""The folder of the user's cache that keeps what was fetched."""
 
 _CHUNK = 1 << 18
 _MEGABYTE = 1_000_000
@@ -48,16 +49,6 @@ class _Note:
     url: str
     mark: str = ""
     sha256: str = ""
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen) / "downloads"
-    from platformdirs import user_cache_path
-
-    return user_cache_path("napari-medcnn", appauthor=False) / "downloads"
 
 
 def download(
@@ -84,7 +75,7 @@ def download(
         When the job was cancelled.
     """
     _check_address(url, sha256)
-    folder = cache_folder()
+    folder = cache_folder(KEPT)
     folder.mkdir(parents=True, exist_ok=True)
     if sha256 and (known := _kept(folder, sha256)):
         yield Message(f"{known.name[:12]}… is here already; nothing was downloaded")
