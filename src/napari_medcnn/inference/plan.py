@@ -25,14 +25,14 @@ from napari_medcnn.inference.plan_text import describe as describe
 from napari_medcnn.models.spec import ModelSpec
 
 OPENING_S = 1.0
-"""Reading the model and getting its network ready, measured."""
+"""Reading the model and getting its network ready; estimated."""
 
 PREPARING_S_PER_VOXEL = 2.0e-8
 """Bringing a voxel of the image, and one of the network's grid, to what the network takes; on one
-thread, measured."""
+thread; estimated."""
 
 REDUCING_S_PER_VALUE = 4.0e-9
-"""Making labels of one class of one voxel of the image, on one thread, measured."""
+"""Making labels of one class of one voxel of the image, on one thread; estimated."""
 
 COMPILING_S = 60.0
 """What ``torch.compile`` takes for a network, at least. On a CPU it saves nothing (25 s for
