@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from napari_medcnn.core.errors import Cancelled, ConsentNeeded, InputMismatch, OutOfMemory
+from napari_medcnn.core.errors import (
+    Cancelled,
+    ConsentNeeded,
+    InputMismatch,
+    ModelError,
+    OutOfMemory,
+)
 from napari_medcnn.core.events import (
     Done,
     Event,
@@ -162,6 +168,17 @@ def test_overlapping_sigmoid_classes_become_the_likeliest(tmp_path: Path) -> Non
     volume = Volume(array, Geometry.from_spacing(SHAPE, (1.0, 1.0, 1.0)), modality="MR")
     found = run(volume, spec)
     np.testing.assert_array_equal(found.array > 0, array >= 0.3)
+
+
+def test_logits_that_can_not_be_followed_back_are_refused(tmp_path: Path, phantom: Volume) -> None:
+    again = {"_target_": "Spacingd", "keys": "image", "pixdim": [1.4, 1.4, 1.4]}
+    spec = read_bundle(
+        make_bundle(tmp_path / "twice", spacing=(2.0, 2.0, 2.0), extra_steps=(again,))
+    )
+    assert not run(phantom, spec).parameters["streamed"]
+    logits = replace(spec, postprocessing=replace(spec.postprocessing, interpolate="logits"))
+    with pytest.raises(ModelError, match="brings logits back"):
+        run(phantom, logits)
 
 
 def test_a_threshold_of_the_users_replaces_the_models(tmp_path: Path, phantom: Volume) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_medcnn.core.errors import OutOfMemory
+from napari_medcnn.core.errors import ModelError, OutOfMemory
 from napari_medcnn.core.events import Event, Fallback, JobControl, Message
 from napari_medcnn.inference import postprocess
 from napari_medcnn.inference.backends.base import Backend
@@ -77,7 +77,6 @@ class NetworkStage:
             When no placement is left.
         """
         while True:
-            reason = ""
             try:
                 counts = yield from self._streamed(placement)
             except (OutOfMemory, MemoryError, RuntimeError, OSError) as error:
@@ -134,7 +133,21 @@ class NetworkStage:
         return counts
 
     def _whole(self, placement: Placement) -> Generator[Event, None, Counts]:
-        """The long way round: all logits first, then MONAI's own inverse class by class."""
+        """The long way round: all logits first, then MONAI's own inverse class by class.
+
+        Raises
+        ------
+        ModelError
+            When the model interpolates logits: class by class there are no probabilities of them.
+        """
+        if self.spec.postprocessing.interpolate == "logits":
+            raise ModelError(
+                f"{self.spec.title} brings logits back to the image by steps that cannot be "
+                "followed for this image",
+                source=self.spec.path,
+                hint="resample the image to straight axes, or use a model that brings back "
+                "probabilities",
+            )
         if self.options.keep_uncertainty:
             yield Message(
                 f"{self.spec.title} goes back to the image in a way that leaves no map of "

@@ -19,7 +19,7 @@ from napari_medcnn.inference.loaded import LoadedModel
 from napari_medcnn.inference.memory import this_machine
 from napari_medcnn.inference.network_stage import NetworkStage, Report
 from napari_medcnn.inference.options import RunOptions
-from napari_medcnn.inference.plan import InferencePlan, facts_of, resolve
+from napari_medcnn.inference.plan import InferencePlan, answers_of, facts_of, resolve
 from napari_medcnn.inference.result_maps import ResultMaps, Wanted
 from napari_medcnn.inference.survive import is_out_of_memory
 from napari_medcnn.models.spec import ModelSpec
@@ -228,8 +228,5 @@ class _Run:
 
 
 def _wanted(spec: ModelSpec, options: RunOptions, *, straight: bool) -> Wanted:
-    from napari_medcnn.inference.members import mirrors_of
-
-    several = len(spec.weight_files) * len(mirrors_of(spec, options.mirror)) > 1
     unsure = options.keep_uncertainty and straight
-    return Wanted(options.keep_probability, unsure, unsure and several)
+    return Wanted(options.keep_probability, unsure, unsure and answers_of(spec, options) > 1)
