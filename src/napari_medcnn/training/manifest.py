@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter
-
-from napari_medcnn.core.atomic import write_json
 from napari_medcnn.core.errors import MedcnnError, ReadError
-from napari_medcnn.training.json_file import parsed, read_head
+from napari_medcnn.training.versioned_json import read_versioned, write_versioned
 
 FORMAT = "medcnn-dataset"
 SCHEMA = 1
@@ -42,8 +39,6 @@ class TrainCase:
     part : {"train", "validation", "test"}, optional
         The part that the data set's makers gave it.
     """
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     id: str
     images: tuple[Path, ...]
@@ -77,8 +72,6 @@ class Manifest:
     licence, description : str
         Of the data; the card quotes them.
     """
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
     task: Task
@@ -132,8 +125,6 @@ class Split:
         What the card has to say of it, e.g. that patients are unknown.
     """
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
-
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...] = ()
@@ -149,9 +140,6 @@ class Split:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
-_adapter = TypeAdapter(Manifest)
-
-
 def read_manifest(path: str | Path) -> Manifest:
     """Read a data set's file; its paths become absolute.
 
@@ -162,8 +150,7 @@ def read_manifest(path: str | Path) -> Manifest:
         itself; names the file and the field.
     """
     path = Path(path)
-    content = read_head(path, FORMAT, SCHEMA, "data set")
-    manifest = parsed(_adapter, content, path, "data set")
+    manifest = read_versioned(path, Manifest, FORMAT, SCHEMA, "data set")
     require_coherent(manifest, path)
     return _with_paths(manifest, path.absolute().parent)
 
@@ -182,9 +169,9 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     require_coherent(manifest, path)
     folder = path.absolute().parent
     cases = [_case_json(case, folder) for case in manifest.cases]
-    content = _adapter.dump_python(replace(manifest, cases=()), mode="json")
+    content = asdict(replace(manifest, cases=()))
     del content["cases"]  # they come last, after what a reader wants to know first
-    write_json(path, {"format": FORMAT, "schema": SCHEMA, **content, "cases": cases})
+    write_versioned(path, {**content, "cases": cases}, FORMAT, SCHEMA)
 
 
 def require_coherent(manifest: Manifest, source: str | Path | None = None) -> None:
