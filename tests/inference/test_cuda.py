@@ -9,7 +9,7 @@ import pytest
 import torch
 from monai.networks.nets import UNet
 
-from napari_medcnn.core.errors import Cancelled
+from napari_medcnn.core.errors import Cancelled, OutOfMemory
 from napari_medcnn.core.events import JobControl, Progress, run_to_end
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.segmentation import Segmentation
@@ -78,7 +78,7 @@ def test_device_memory_returns_to_its_baseline(
                     control.cancel()
     elif end == "failed":
         monkeypatch.setattr(UNet, "forward", _out_of_memory)
-        with pytest.raises(torch.OutOfMemoryError):
+        with pytest.raises(OutOfMemory):
             on("cuda", image, spec)
     else:
         job = segment(image, spec, options=RunOptions("cuda"))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_medcnn.core.errors import ModelError, OutOfMemory
-from napari_medcnn.inference.survive import is_out_of_memory
+from napari_medcnn.inference.survive import is_out_of_memory, what_did_not_fit
 
 
 def test_what_torch_and_numpy_raise_when_memory_ends_is_known() -> None:
@@ -37,3 +37,16 @@ def test_other_backends_words_for_it_are_known(error: Exception) -> None:
 )
 def test_other_failures_are_not_taken_for_it(error: Exception) -> None:
     assert not is_out_of_memory(error)
+
+
+def test_what_is_told_of_it_leaves_advice_to_programmers_out() -> None:
+    words = (
+        "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8 GiB. "
+        "If reserved memory is large try setting PYTORCH_CUDA_ALLOC_CONF.\nMore"
+    )
+    told = what_did_not_fit(torch.OutOfMemoryError(words))
+    assert told == "CUDA out of memory. Tried to allocate 2.00 GiB"
+    assert what_did_not_fit(OutOfMemory("two windows did not fit", hint="close")) == (
+        "two windows did not fit"
+    )
+    assert what_did_not_fit(MemoryError()) == "MemoryError"

@@ -19,7 +19,7 @@ from napari_medcnn.inference.planes import parted
 from napari_medcnn.inference.preprocess import Prepared
 from napari_medcnn.inference.reduce import reducer
 from napari_medcnn.inference.result_maps import ResultMaps, Wanted
-from napari_medcnn.inference.survive import is_out_of_memory
+from napari_medcnn.inference.survive import is_out_of_memory, what_did_not_fit
 from napari_medcnn.inference.tiling import tile
 from napari_medcnn.inference.windows import Counts, stream
 from napari_medcnn.models.spec import ModelSpec
@@ -83,7 +83,7 @@ class NetworkStage:
                 if not is_out_of_memory(error):
                     raise
                 # Frames of the failed try hold tensors as long as the error does.
-                reason = str(error) or type(error).__name__
+                reason = what_did_not_fit(error)
                 lighter = next_placement(placement)
                 if lighter is None:
                     raise

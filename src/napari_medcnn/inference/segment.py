@@ -21,7 +21,7 @@ from napari_medcnn.inference.network_stage import NetworkStage, Report
 from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.inference.plan import InferencePlan, answers_of, facts_of, resolve
 from napari_medcnn.inference.result_maps import ResultMaps, Wanted
-from napari_medcnn.inference.survive import is_out_of_memory
+from napari_medcnn.inference.survive import is_out_of_memory, what_did_not_fit
 from napari_medcnn.models.spec import ModelSpec
 
 READING = "reading model"
@@ -100,9 +100,8 @@ def segment(
 
 
 def _out_of_memory(error: BaseException) -> OutOfMemory:
-    reason = str(error).strip().partition("\n")[0] or type(error).__name__
     return OutOfMemory(
-        f"the memory of this computer did not suffice: {reason}",
+        f"the memory of this computer did not suffice: {what_did_not_fit(error)}",
         hint="close other programs and images, or run a region of interest",
     )
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
+
+from napari_medcnn.core.errors import MedcnnError
 
 _CLASSES: Final = frozenset({"OutOfMemoryError", "OutOfMemory"})
 """Of torch (any device), and our own."""
@@ -33,3 +36,11 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     words = str(error).lower()
     return isinstance(error, RuntimeError | OSError) and any(word in words for word in _WORDS)
+
+
+def what_did_not_fit(error: BaseException) -> str:
+    """The first two sentences of an error about memory: torch's go on with advice to programmers."""
+    text = error.what if isinstance(error, MedcnnError) else str(error)
+    line = text.strip().partition("\n")[0]
+    sentences = re.split(r"(?<=\.) (?=[A-Z])", line)
+    return " ".join(sentences[:2]).removesuffix(".") or type(error).__name__

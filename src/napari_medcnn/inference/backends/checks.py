@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from napari_medcnn.core.errors import ModelError, OutOfMemory
 from napari_medcnn.inference.device import release_memory
-from napari_medcnn.inference.survive import is_out_of_memory
+from napari_medcnn.inference.survive import is_out_of_memory, what_did_not_fit
 
 if TYPE_CHECKING:
     import torch
@@ -66,7 +66,7 @@ def or_out_of_memory(call: Callable[[], _Result], device: str, windows: int) -> 
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = what_did_not_fit(error)
     release_memory(device)
     raise OutOfMemory(
         f"the memory of {'this computer' if device == 'cpu' else device} did not suffice for "
