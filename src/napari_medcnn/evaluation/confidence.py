@@ -1,0 +1,200 @@
+"""How far a figure can be trusted: bootstrap intervals, resampled by patient.
+
+Cases of one patient resemble each other, so that patients are drawn, never cases: with a patient
+come all of its cases. Intervals are SciPy's.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Method: TypeAlias = Literal["BCa", "percentile"]
+Indices: TypeAlias = npt.NDArray[np.int64]
+
+LEVEL = 0.95
+RESAMPLES = 2000
+FEWEST_GROUPS = 2
+"""Of one patient nothing can be drawn but that patient again."""
+
+MAX_UNDEFINED = 0.1
+"""An interval whose figure does not exist in more of the resamples would be of other data."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with its bootstrap interval.
+
+    Parameters
+    ----------
+    estimate : float, optional
+        Of the cases as they are; None where the figure does not exist.
+    low, high : float, optional
+        The interval's ends; None where there is none, `note` says why.
+    cases, groups : int
+        How many cases have the figure, and how many patients (groups) they are of: those were
+        resampled.
+    level : float
+        E.g. 0.95.
+    method : {"BCa", "percentile"}
+        Bias-corrected and accelerated (Efron 1987), or plain percentiles.
+    note : str
+        What a reader must know of it.
+    """
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+    cases: int
+    groups: int
+    level: float = LEVEL
+    method: Method = "BCa"
+    note: str = ""
+
+
+def bootstrap_interval(
+    values: Sequence[float | None] | npt.NDArray[np.float64],
+    seed: int = 0,
+    *,
+    groups: Sequence[str] | None = None,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    method: Method = "BCa",
+) -> Interval:
+    """The mean of some cases' figures, and its interval.
+
+    Parameters
+    ----------
+    values : sequence of float
+        One a case; cases without one (None, NaN) are left out.
+    seed : int
+        Of the resampling.
+    groups : sequence of str, optional
+        The patient of each case; without, each case is one of its own.
+    level : float
+        E.g. 0.95.
+    resamples : int
+        How many.
+    method : {"BCa", "percentile"}
+        BCa gives way to percentiles where it does not exist, which is said.
+    """
+    numbers = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+    there = np.isfinite(numbers)
+    names = [str(n) for n in range(len(numbers))] if groups is None else list(groups)
+    kept = [name for name, is_there in zip(names, there, strict=True) if is_there]
+    numbers = numbers[there]
+
+    def mean(cases: Indices) -> float:
+        return float(numbers[cases].mean())
+
+    return bootstrap_statistic(mean, kept, seed, level=level, resamples=resamples, method=method)
+
+
+def bootstrap_statistic(
+    statistic: Callable[[Indices], float],
+    groups: Sequence[str],
+    seed: int = 0,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    method: Method = "BCa",
+) -> Interval:
+    """Any figure of a set of cases, and its interval.
+
+    Parameters
+    ----------
+    statistic : callable
+        Takes numbers of cases ``(n,)``, some of them several times, to the figure; NaN where it
+        does not exist.
+    groups : sequence of str
+        The patient of each case.
+    seed, level, resamples, method
+        See :func:`bootstrap_interval`.
+    """
+    members = _members(groups)
+    count = len(groups)
+    estimate = float(statistic(np.arange(count))) if count else float("nan")
+    if not np.isfinite(estimate):
+        return Interval(None, None, None, count, len(members), level, method, "does not exist")
+    bare = Interval(estimate, None, None, count, len(members), level, method)
+    if len(members) < FEWEST_GROUPS:
+        return _noted(bare, "one patient alone: there is no interval between patients")
+
+    def of_groups(drawn: npt.NDArray[np.int64]) -> float:
+        return float(statistic(np.concatenate([members[g] for g in drawn])))
+
+    spread = _distribution(of_groups, len(members), seed, level, resamples, method)
+    undefined = float(np.mean(~np.isfinite(spread.drawn)))
+    if undefined > MAX_UNDEFINED:
+        return _noted(bare, f"the figure does not exist in {undefined:.0%} of the resamples")
+    if np.isfinite([spread.low, spread.high]).all():
+        return Interval(estimate, spread.low, spread.high, count, len(members), level, method)
+    tail = (1 - level) / 2
+    low, high = np.nanquantile(spread.drawn, [tail, 1 - tail])
+    note = f"without the {undefined:.1%} of resamples that lack the figure" if undefined else ""
+    return Interval(
+        estimate, float(low), float(high), count, len(members), level, "percentile", note
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Spread:
+    low: float
+    high: float
+    drawn: npt.NDArray[np.float64]
+
+
+def _distribution(
+    statistic: Callable[[npt.NDArray[np.int64]], float],
+    count: int,
+    seed: int,
+    level: float,
+    resamples: int,
+    method: Method,
+) -> _Spread:
+    """SciPy's bootstrap of numbers of groups."""
+    with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
+        # Where all values are alike there is no BCa; its place is taken by percentiles.
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = stats.bootstrap(
+            (np.arange(count),),
+            statistic,
+            n_resamples=resamples,
+            vectorized=False,
+            confidence_level=level,
+            method=method,
+            rng=np.random.default_rng(seed),
+        )
+    interval = found.confidence_interval
+    return _Spread(
+        float(interval.low), float(interval.high), np.asarray(found.bootstrap_distribution)
+    )
+
+
+def _members(groups: Sequence[str]) -> list[Indices]:
+    """The numbers of the cases of each group, groups in the order of their names."""
+    if not groups:
+        return []
+    names, inverse = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(inverse, minlength=len(names)))[:-1])
+
+
+def _noted(interval: Interval, note: str) -> Interval:
+    return Interval(
+        interval.estimate,
+        None,
+        None,
+        interval.cases,
+        interval.groups,
+        interval.level,
+        interval.method,
+        note,
+    )
