@@ -13,6 +13,9 @@ from napari_medcnn.models.spec import Step
 INTERPOLATING = "Spacingd"
 """The step of MONAI's that interpolates."""
 
+RESIZING = "Resized"
+"""MONAI's step to a fixed number of voxels: only its own inverse knows how it interpolates."""
+
 UNCHANGED = 1e-3
 """MONAI leaves an image as it is when the new grid differs by less, in voxels a voxel or in mm."""
 
@@ -101,7 +104,7 @@ def leading_steps(steps: Sequence[Step]) -> tuple[Step, ...]:
         leading.append(step)
     if any(step.arguments.get("nonzero") for step in steps[len(leading) :]):
         return ()
-    times = [step.target for step in steps].count(INTERPOLATING)
+    times = sum(step.target in (INTERPOLATING, RESIZING) for step in steps)
     inside = [step.target for step in leading].count(INTERPOLATING)
     return tuple(leading) if times == inside and times <= 1 else ()
 
@@ -150,7 +153,7 @@ def _mode(step: Step) -> Any:
 def _linear(step: Step) -> bool:
     """Whether a step is none that interpolates in another way than along straight lines."""
     if step.target != INTERPOLATING:
-        return True
+        return step.target != RESIZING
     padding = step.arguments.get("padding_mode", "border")
     return (
         _mode(step) in ("bilinear", "nearest")

@@ -1,4 +1,4 @@
-"""Preprocessing of brain MRI that MONAI bundles name by ``_target_``.
+"""Preprocessing of the package's own that MONAI bundles name by ``_target_``.
 
 Dictionary transforms on MetaTensors ``(C, x, y, z)`` with any affine. They change values, never the
 grid, and so leave no trace among the applied operations: `Invertd` undoes what stands before and
@@ -27,7 +27,13 @@ from napari_medcnn.imaging.intensity import normalise_by_brain_median
 from napari_medcnn.inference.brain import brain_mask
 from napari_medcnn.inference.nnunet_preprocess import NnunetPreprocessd
 
-__all__ = ["BrainMaskd", "N4BiasCorrectiond", "NnunetPreprocessd", "NormalizeByBrainMediand"]
+__all__ = [
+    "BrainMaskd",
+    "CurvatureAnisotropicDiffusiond",
+    "N4BiasCorrectiond",
+    "NnunetPreprocessd",
+    "NormalizeByBrainMediand",
+]
 
 Case: TypeAlias = dict[Hashable, Any]
 
@@ -153,6 +159,68 @@ class NormalizeByBrainMediand(MapTransform):  # type: ignore[misc]
                 image,
             )
         return case
+
+
+class CurvatureAnisotropicDiffusiond(MapTransform):  # type: ignore[misc]
+    """Smooth within regions and not across their edges, every channel by itself.
+
+    Parameters
+    ----------
+    keys : str or sequence of str
+        Images.
+    iterations : int
+        Steps of the diffusion.
+    conductance : float
+        How steep an edge may be and still be smoothed, as a multiple of the mean gradient.
+    time_step : float
+        Of one iteration; stable up to 1/16 for volumes and 1/8 for pictures.
+
+    Notes
+    -----
+    Whitaker and Xue, Variable-conductance, level-set curvature for image denoising, ICIP 2001, as
+    ITK computes it. Distances count in the finest spacing, so that it is stable on every grid and
+    reaches less far, in voxels, across thick slices.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        iterations: int = 5,
+        conductance: float = 3.0,
+        time_step: float = 0.0625,
+    ) -> None:
+        super().__init__(keys)
+        self.iterations = iterations
+        self.conductance = conductance
+        self.time_step = time_step
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Case:
+        """The case with smoothed images."""
+        case = dict(data)
+        for key in self.key_iterator(case):
+            image = _image(case, key)
+            channels = [_channel_zyx(image, c) for c in range(image.shape[0])]
+            spacing = _geometry(channels[0], image).spacing
+            case[key] = _from_channels([self._diffused(c, spacing) for c in channels], image)
+        return case
+
+    def _diffused(
+        self, array: npt.NDArray[np.float32], spacing: tuple[float, float, float]
+    ) -> npt.NDArray[np.float32]:
+        import SimpleITK as sitk
+
+        flat = array.shape[0] == 1
+        image = sitk.GetImageFromArray(array[0] if flat else array)
+        steps = spacing[1:] if flat else spacing
+        image.SetSpacing([step / min(steps) for step in reversed(steps)])
+        smoothed = sitk.CurvatureAnisotropicDiffusion(
+            image,
+            timeStep=self.time_step,
+            conductanceParameter=self.conductance,
+            numberOfIterations=self.iterations,
+        )
+        values: npt.NDArray[np.float32] = sitk.GetArrayFromImage(smoothed)
+        return values.reshape(array.shape)
 
 
 def _image(case: Mapping[Hashable, Any], key: Hashable) -> MetaTensor:

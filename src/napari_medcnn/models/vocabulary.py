@@ -104,6 +104,9 @@ PREPROCESSING: Mapping[str, frozenset[str]] = {
     "NormalizeIntensityd": frozenset({"subtrahend", "divisor", "nonzero", "channel_wise", "dtype"}),
     "Orientationd": frozenset({"axcodes", "as_closest_canonical", "labels"}),
     "ResizeWithPadOrCropd": frozenset({"spatial_size", "mode", "method"}),
+    "Resized": frozenset(
+        {"spatial_size", "mode", "align_corners", "anti_aliasing", "anti_aliasing_sigma", "dtype"}
+    ),
     "ScaleIntensityRangePercentilesd": frozenset(
         {"lower", "upper", "b_min", "b_max", "clip", "relative", "channel_wise", "dtype"}
     ),
@@ -129,13 +132,20 @@ PREPROCESSING: Mapping[str, frozenset[str]] = {
     "ThresholdIntensityd": frozenset({"threshold", "above", "cval"}),
     "ToTensord": frozenset({"dtype", "track_meta"}),
     "BrainMaskd": frozenset({"mask_key", "apply"}),
+    "CurvatureAnisotropicDiffusiond": frozenset({"iterations", "conductance", "time_step"}),
     "N4BiasCorrectiond": frozenset({"mask_key"}),
     "NormalizeByBrainMediand": frozenset({"mask_key"}),
 }
 """Transforms before the network, with their arguments beside ``keys``."""
 
 OURS: frozenset[str] = frozenset(
-    {"BrainMaskd", "N4BiasCorrectiond", "NormalizeByBrainMediand", "NnunetPreprocessd"}
+    {
+        "BrainMaskd",
+        "CurvatureAnisotropicDiffusiond",
+        "N4BiasCorrectiond",
+        "NnunetPreprocessd",
+        "NormalizeByBrainMediand",
+    }
 )
 """The package's own transforms; ``NnunetPreprocessd`` stands in no bundle."""
 
