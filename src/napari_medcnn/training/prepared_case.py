@@ -1,0 +1,262 @@
+"""One case as the network sees it: its image, its truth, and where each class has voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_medcnn.core.errors import Cancelled, InputMismatch, MedcnnError, ReadError
+from napari_medcnn.core.events import Event, JobControl, Message
+from napari_medcnn.core.volume import Severity, Volume
+from napari_medcnn.training.job import TrainJob
+from napari_medcnn.training.manifest import Manifest, TrainCase
+from napari_medcnn.training.steps import GRID_STEPS, is_of_pictures, spec_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    import torch
+
+MAX_FOREGROUND = 20_000
+"""Voxels of a class that are remembered as centres of patches; more would not be more varied."""
+
+Voxels: TypeAlias = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCase:
+    """A case on the network's grid.
+
+    Parameters
+    ----------
+    id : str
+        As in the manifest.
+    image : torch.Tensor
+        ``(channel, x, y, z)`` float32; bit for bit what inference gives the network.
+    label : torch.Tensor or int
+        Segmentation: ``(x, y, z)`` int16, 0 the background, 1, 2, ... the manifest's classes.
+        Classification: the number of the class.
+    foreground : tuple of numpy.ndarray
+        Segmentation: for each class up to `MAX_FOREGROUND` of its voxels, ``(n, 3)`` as
+        ``(x, y, z)``; without any where the case lacks the class.
+    spacing_mm : tuple of float
+        Of the network's grid, ``(x, y, z)``.
+    notes : tuple of str
+        What a careful reader would want to know of the images.
+    """
+
+    id: str
+    image: torch.Tensor
+    label: torch.Tensor | int
+    foreground: tuple[Voxels, ...]
+    spacing_mm: tuple[float, float, float]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Main memory that its arrays take."""
+        label = 0 if isinstance(self.label, int) else self.label.numel() * 2
+        return int(self.image.numel()) * 4 + label + sum(v.nbytes for v in self.foreground)
+
+
+def prepare_case(job: TrainJob, case: TrainCase, control: JobControl) -> PreparedCase:
+    """Read a case and bring it to the network's grid and values.
+
+    Raises
+    ------
+    MedcnnError
+        With the case's name: what cannot be read, images or labels that do not lie on one grid,
+        label values that the manifest does not know, a class that it does not have.
+    Cancelled
+        When the job was cancelled.
+    """
+    try:
+        return _prepared(job, case, control)
+    except Cancelled:
+        raise
+    except MedcnnError as error:
+        subject = f"{error.source}: " if error.source else ""
+        raise type(error)(f"{subject}{error.what}", source=case.id, hint=error.hint) from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputMismatch(f"cannot be prepared: {error}", source=case.id) from error
+
+
+def _prepared(job: TrainJob, case: TrainCase, control: JobControl) -> PreparedCase:
+    from napari_medcnn.inference.preprocess import prepare
+
+    volumes = case_volumes(case, job.manifest)
+    control.checkpoint()
+    spec = spec_of(job)
+    prepared, notes = _drained(prepare(volumes, spec, control))
+    image = prepared.tensor.contiguous()
+    notes += [f.text for v in volumes for f in v.findings if f.severity is Severity.BLOCKING]
+    label: torch.Tensor | int
+    foreground: tuple[Voxels, ...] = ()
+    if job.manifest.task == "classification":
+        label = class_index(case, job.manifest)
+    else:
+        label = _label_on_grid(job, case, volumes[0], tuple(image.shape[1:]))
+        foreground = foreground_voxels(label.numpy(), len(job.manifest.classes))
+    spacing = _grid_spacing(job, volumes[0], tuple(image.shape[1:]))
+    return PreparedCase(case.id, image, label, foreground, spacing, tuple(dict.fromkeys(notes)))
+
+
+def case_volumes(case: TrainCase, manifest: Manifest) -> tuple[Volume, ...]:
+    """The images of a case, one volume a channel; one file may hold all channels as its frames.
+
+    Raises
+    ------
+    InputMismatch
+        When there are more or fewer images than channels.
+    ReadError
+        When an image cannot be read, or a file or folder holds several.
+    """
+    volumes = [_one_volume(path) for path in case.images]
+    wanted = len(manifest.channels)
+    if len(volumes) == 1 and volumes[0].frames is not None:
+        volumes = [volumes[0].frame(n) for n in range(volumes[0].frame_count)]
+    if len(volumes) != wanted:
+        raise InputMismatch(f"has {len(volumes)} images for {wanted} channels")
+    for volume in volumes:
+        if volume.frames is not None:
+            raise InputMismatch(f"{volume.name} has {volume.frame_count} frames; one is expected")
+    return tuple(volumes)
+
+
+def foreground_voxels(label: npt.NDArray[Any], classes: int) -> tuple[Voxels, ...]:
+    """For each class ``1 .. classes`` at most `MAX_FOREGROUND` of its voxels, evenly drawn.
+
+    The same for the same label map, whatever the job's seed, so that runs can share it.
+    """
+    found = []
+    for value in range(1, classes + 1):
+        flat = np.flatnonzero(label == value)
+        if len(flat) > MAX_FOREGROUND:
+            rng = np.random.default_rng([len(flat), value])
+            flat = np.sort(rng.choice(flat, MAX_FOREGROUND, replace=False))
+        found.append(np.stack(np.unravel_index(flat, label.shape), axis=1).astype(np.int32))
+    return tuple(found)
+
+
+def _one_volume(path: Path) -> Volume:
+    from napari_medcnn.io.read import read
+
+    volumes = read(path)
+    if len(volumes) > 1:
+        names = "; ".join(volume.name for volume in volumes)
+        raise ReadError(
+            f"holds {len(volumes)} images", source=path, hint=f"name a file or a series: {names}"
+        )
+    return volumes[0]
+
+
+def _drained(events: Generator[Event, None, Any]) -> tuple[Any, list[str]]:
+    """What a generator of events returns, and the warnings among its events."""
+    warnings: list[str] = []
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            return end.value, warnings
+        if isinstance(event, Message) and event.level == "warning":
+            warnings.append(event.text)
+
+
+def class_index(case: TrainCase, manifest: Manifest) -> int:
+    """The number of a classification case's class among the network's outputs.
+
+    Raises
+    ------
+    InputMismatch
+        When the case has no class, or one that the manifest does not name.
+    """
+    if case.target not in manifest.classes:
+        raise InputMismatch(
+            f"its class {case.target!r} is none of {', '.join(manifest.classes)}"
+            if case.target is not None
+            else "has no class"
+        )
+    return manifest.classes.index(case.target)
+
+
+def _label_on_grid(
+    job: TrainJob, case: TrainCase, volume: Volume, shape: tuple[int, ...]
+) -> torch.Tensor:
+    """The label map ``(x, y, z)`` int16 on the network's grid, by the nearest voxel."""
+    import torch
+    from monai.data import MetaTensor
+
+    from napari_medcnn.inference.preprocess import file_order
+
+    stored = volume.source.axes.inverse().apply(_label_values(job.manifest, case, volume))
+    values = np.ascontiguousarray(stored.transpose(2, 1, 0)[np.newaxis]).astype(np.float32)
+    affine = torch.from_numpy(file_order(volume).to_ras_affine())
+    taken = _to_network_grid(job, MetaTensor(torch.from_numpy(values), affine=affine))
+    label: torch.Tensor = taken.as_tensor()[0].round().to(torch.int16).contiguous()
+    if tuple(label.shape) != shape:
+        raise InputMismatch(f"its label of {tuple(label.shape)} does not fit its image of {shape}")
+    return label
+
+
+def _to_network_grid(job: TrainJob, label: Any) -> Any:
+    """MONAI's own transforms of the image's steps, with the nearest voxel."""
+    from monai import transforms
+
+    for step in spec_of(job).preprocessing:
+        if step.target not in GRID_STEPS:
+            continue
+        arguments = {**step.arguments}
+        if step.target == "Orientationd":
+            arguments["labels"] = None
+        else:
+            arguments["mode"] = "nearest"
+            arguments.pop("anti_aliasing", None)
+            arguments.pop("align_corners", None)
+        label = getattr(transforms, step.target)(**arguments)({arguments["keys"]: label})[
+            arguments["keys"]
+        ]
+    return label
+
+
+def _label_values(manifest: Manifest, case: TrainCase, volume: Volume) -> npt.NDArray[np.int16]:
+    """The label map on the image's grid ``(z, y, x)`` with values 0, 1, 2, ... of the classes."""
+    from napari_medcnn.io.read import read_segmentation
+
+    if case.label is None:
+        raise InputMismatch("has no label map")
+    stored = read_segmentation(case.label, volume).array
+    known: Sequence[int] = manifest.values or range(1, len(manifest.classes) + 1)
+    present = [int(value) for value in np.unique(stored)]
+    unknown = [value for value in present if value and value not in known]
+    if unknown:
+        raise InputMismatch(
+            f"its label map has the value {', '.join(map(str, unknown[:5]))}, which no class has",
+            hint=f"the classes have the values {', '.join(map(str, known))}",
+        )
+    values = np.zeros(stored.shape, np.int16)
+    for number, value in enumerate(known, start=1):
+        values[stored == value] = number
+    return values
+
+
+def _grid_spacing(
+    job: TrainJob, volume: Volume, shape: tuple[int, ...]
+) -> tuple[float, float, float]:
+    """Of the network's grid ``(x, y, z)``."""
+    given = job.preprocessing
+    if given.size is None and given.spacing_mm is not None:
+        z, y, x = given.spacing_mm
+        return x, y, z
+    grid = volume.geometry
+    if is_of_pictures(job):  # not turned to RAS
+        grid = grid.reordered(volume.source.axes.inverse())
+    x, y, z = (
+        spacing * old / new
+        for spacing, old, new in zip(grid.spacing[::-1], grid.shape[::-1], shape, strict=True)
+    )
+    return x, y, z
