@@ -7,7 +7,8 @@ of a ``CheckpointLoader``. What of MONAI they may name is in
 :mod:`napari_medcnn.models.expressions`. This package's own words stand in the metadata under
 ``medcnn``, all optional: ``id``, ``title``, ``one_liner``, ``licence``, ``labels`` (a list of
 ``[value, name, [red, green, blue]]`` with colours in 0..1), ``channels`` (a list of ``{"name":
-..., "modality": ...}``), ``min_lesion_volume_mm3`` and ``listed``.
+..., "modality": ...}``), ``min_lesion_volume_mm3``, ``listed`` and, of a detector,
+``box_coordinates``. A configuration with a ``detector`` (MONAI's RetinaNet) is one that detects.
 
 A model whose network is no class of MONAI's lies in a folder of the same form: there ``medcnn``
 also states the ``kind`` of its file, ``weights`` (the file) and ``network`` (``in_channels``,
@@ -25,9 +26,16 @@ from typing import Any
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.models.card import read_channels, read_labels, section
 from napari_medcnn.models.config import Config
+from napari_medcnn.models.detection_bundle import detection_parts, read_steps
+from napari_medcnn.models.detector_def import is_detection
 from napari_medcnn.models.network_def import read_network, refuse_other_tasks
 from napari_medcnn.models.spec import ModelSpec, NetworkKind, Step
-from napari_medcnn.models.steps import read_inferer, read_postprocessing, read_preprocessing
+from napari_medcnn.models.steps import (
+    Windows,
+    read_inferer,
+    read_postprocessing,
+    read_preprocessing,
+)
 
 _CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
 _KINDS: tuple[NetworkKind, ...] = ("monai", "torchscript", "exported", "onnx", "saved_model")
@@ -55,7 +63,7 @@ def read_bundle(folder: str | Path, *, need_weights: bool = True) -> ModelSpec:
     folder = Path(os.path.normpath(Path(folder).absolute()))
     config = open_config(folder)
     try:
-        return _spec(folder, config, _metadata(folder), need_weights)
+        return _spec(folder, config, open_metadata(folder), need_weights)
     except ModelError as error:
         if error.source is not None:
             raise
@@ -83,13 +91,9 @@ def open_config(folder: Path) -> Config:
 def _spec(folder: Path, config: Config, metadata: dict[str, Any], need_weights: bool) -> ModelSpec:
     own = section(metadata, "medcnn")
     kind = _kind(own)
-    if kind == "monai":
-        refuse_other_tasks(config, metadata)
-    preprocessing, image_key = read_preprocessing(config)
-    windows = read_inferer(config)
-    slices = windows.slice_axis is not None
-    network = read_network(config, folder, slices) if kind == "monai" else _program(own)
-    activation, threshold, postprocessing = read_postprocessing(config)
+    detects = is_detection(config)
+    preprocessing, image_key = (read_steps if detects else read_preprocessing)(config)
+    parts, windows = (_detection if detects else _segmentation)(config, folder, metadata, kind)
     return ModelSpec(
         id=str(own.get("id", folder.name)),
         title=str(own.get("title", metadata.get("name", folder.name))),
@@ -97,12 +101,8 @@ def _spec(folder: Path, config: Config, metadata: dict[str, Any], need_weights: 
         path=folder,
         weights=_weights(folder, config, own, kind, need_weights),
         kind=kind,
-        channels=read_channels(metadata, network),
-        labels=read_labels(metadata, network, postprocessing),
-        activation=activation,
-        network=network,
+        channels=read_channels(metadata, parts["network"]),
         preprocessing=preprocessing,
-        postprocessing=postprocessing,
         image_key=image_key,
         roi_size=_reversed(windows.roi_size),
         overlap=windows.overlap,
@@ -114,7 +114,6 @@ def _spec(folder: Path, config: Config, metadata: dict[str, Any], need_weights: 
         window_batch=windows.batch,
         spacing_mm=_spacing(preprocessing),
         axcodes=_axcodes(preprocessing),
-        threshold=threshold,
         one_liner=str(own.get("one_liner", metadata.get("task", ""))),
         description=str(metadata.get("description", "")),
         licence=_licence(folder, metadata, own),
@@ -122,7 +121,35 @@ def _spec(folder: Path, config: Config, metadata: dict[str, Any], need_weights: 
         min_lesion_volume_mm3=float(own.get("min_lesion_volume_mm3", 0.0)),
         listed=bool(own.get("listed", True)),
         metadata=metadata,
+        **parts,
     )
+
+
+def _segmentation(
+    config: Config, folder: Path, metadata: Mapping[str, Any], kind: NetworkKind
+) -> tuple[dict[str, Any], Windows]:
+    """The fields that a segmentation model decides in its own way, and its windows."""
+    if kind == "monai":
+        refuse_other_tasks(config, metadata)
+    windows = read_inferer(config)
+    slices = windows.slice_axis is not None
+    own = section(metadata, "medcnn")
+    network = read_network(config, folder, slices) if kind == "monai" else _program(own)
+    activation, threshold, postprocessing = read_postprocessing(config)
+    return {
+        "network": network,
+        "labels": read_labels(metadata, network, postprocessing),
+        "activation": activation,
+        "threshold": threshold,
+        "postprocessing": postprocessing,
+    }, windows
+
+
+def _detection(
+    config: Config, folder: Path, metadata: Mapping[str, Any], kind: NetworkKind
+) -> tuple[dict[str, Any], Windows]:
+    """The same of a model that detects; of its folder nothing is read but the configuration."""
+    return detection_parts(config, metadata, kind)
 
 
 def _parsed(file: Path) -> dict[str, Any]:
@@ -144,7 +171,14 @@ def _parsed(file: Path) -> dict[str, Any]:
     return content
 
 
-def _metadata(folder: Path) -> dict[str, Any]:
+def open_metadata(folder: Path) -> dict[str, Any]:
+    """What ``configs/metadata.json`` of the bundle in `folder` says; nothing where there is none.
+
+    Raises
+    ------
+    ModelError
+        When it cannot be parsed.
+    """
     file = folder / "configs" / "metadata.json"
     return _parsed(file) if file.is_file() else {}
 

@@ -77,7 +77,7 @@ def read_labels(
     values = channel_values(count, postprocessing)
     own = section(metadata, "medcnn").get("labels")
     if own:
-        labels = _own_labels(own, set(values.values()), count)
+        labels = own_labels(own, set(values.values()), count)
         _check_names(labels, {v: names[c] for c, v in values.items() if c in names}, values)
         return labels
     merged: dict[int, str] = {}
@@ -113,7 +113,14 @@ def channel_values(count: int, postprocessing: Postprocessing) -> dict[int, int]
     return values
 
 
-def _own_labels(own: Any, expected: set[int], count: int) -> tuple[Label, ...]:
+def own_labels(own: Any, expected: set[int], count: int) -> tuple[Label, ...]:
+    """The labels of ``medcnn.labels``, which must have the values `expected`.
+
+    Raises
+    ------
+    ModelError
+        When they have not, or are no such list.
+    """
     try:
         labels = tuple(Label(int(value), str(name), _colour(colour)) for value, name, colour in own)
     except (TypeError, ValueError) as error:

@@ -8,11 +8,14 @@ Only what is asked for is looked at: the lines for training, logging and saving 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from napari_medcnn.core.errors import ModelError
+from napari_medcnn.models.calls import Call, bound, taken_apart
+from napari_medcnn.models.detection_vocabulary import CALLS
 from napari_medcnn.models.expressions import evaluate
 
 _KEY = r"(\w+(?:(?:::|#)\w+)*)"
@@ -84,6 +87,37 @@ class Config:
                 return str(raw["_target_"])
         return ""
 
+    def method(
+        self, key: str, owner: str, methods: Mapping[str, Sequence[str]]
+    ) -> tuple[str, dict[str, Any]]:
+        """The method that the line at `key` calls of the component `owner`, and its arguments.
+
+        Neither is the component made, nor the method called.
+
+        Parameters
+        ----------
+        owner : str
+            The component's key, e.g. ``"detector"`` of ``$@detector.set_target_keys(...)``.
+        methods : dict
+            The methods that may be named, with their parameters in order.
+
+        Raises
+        ------
+        ModelError
+            When the line is anything else, or an argument asks to run code.
+        """
+        raw = self.raw(key)
+        if isinstance(raw, str) and raw.startswith("$"):
+            references: dict[str, str] = {}
+            call = taken_apart(_REFERENCE.sub(_naming(references), raw[1:]))
+            name, _, method = ("", "", "") if call is None else call.function.partition(".")
+            if call is not None and references.pop(owner, "") == name and method in methods:
+                return method, self._worked_out(call, methods[method], key, references, (key,))
+        raise self._error(
+            f"{key} asks to run Python code that is not interpreted, refused: {raw}",
+            f"only calls of @{owner} with plain arguments are read: {', '.join(sorted(methods))}",
+        )
+
     def _resolved(self, raw: Any, key: str, open_keys: tuple[str, ...]) -> Any:
         if isinstance(raw, Mapping):
             return {k: self._resolved(v, f"{key}#{k}", open_keys) for k, v in raw.items()}
@@ -101,19 +135,47 @@ class Config:
 
     def _evaluated(self, text: str, key: str, open_keys: tuple[str, ...]) -> Any:
         references: dict[str, str] = {}
+        python = _REFERENCE.sub(_naming(references), text)
+        call = taken_apart(python)
+        module, _, name = ("", "", "") if call is None else call.function.rpartition(".")
+        if call is not None and name in CALLS and module.partition(".")[0] == "monai":
+            given = self._worked_out(call, CALLS[name], key, references, open_keys)
+            return {"_target_": call.function, **given}
+        names = {name: self._at(ref, open_keys) for ref, name in references.items()}
+        with self._in_the_bundles_words(python, text):
+            return evaluate(python, key, names)
 
-        def name_of(match: re.Match[str]) -> str:
-            return references.setdefault(match[1], f"reference_{len(references)}")
+    def _worked_out(
+        self,
+        call: Call,
+        parameters: Sequence[str],
+        key: str,
+        references: Mapping[str, str],
+        open_keys: tuple[str, ...],
+    ) -> dict[str, Any]:
+        names = {name: self._at(ref, open_keys) for ref, name in references.items()}
+        with self._in_the_bundles_words("", ""):
+            return bound(call, parameters, key, names)
 
-        python = _REFERENCE.sub(name_of, text)
+    @contextmanager
+    def _in_the_bundles_words(self, python: str, text: str) -> Iterator[None]:
+        """Errors name the file, and a line as it is written there."""
         try:
-            return evaluate(
-                python, key, {name: self._at(ref, open_keys) for ref, name in references.items()}
-            )
+            yield
         except ModelError as error:
             if error.source is None:
-                raise self._error(error.what.replace(python, text), error.hint) from error
+                what = error.what.replace(python, text) if python else error.what
+                raise self._error(what, error.hint) from error
             raise
 
     def _error(self, what: str, hint: str | None = None) -> ModelError:
         return ModelError(what, source=self.source, hint=hint)
+
+
+def _naming(references: dict[str, str]) -> Callable[[re.Match[str]], str]:
+    """What stands in Python for each reference of a line; they are noted in `references`."""
+
+    def name_of(match: re.Match[str]) -> str:
+        return references.setdefault(match[1], f"reference_{len(references)}")
+
+    return name_of

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_medcnn.core.segmentation import Label, ModelReference
+from napari_medcnn.models.detector import Detector
 from napari_medcnn.models.expressions import ArrayFunction
 
 Activation = Literal["sigmoid", "softmax"]
 Blend = Literal["constant", "gaussian"]
 WindowLayout = Literal["monai", "nnunet"]
+Task = Literal["segmentation", "detection", "classification"]
+"""What a model gives: a label map, boxes with scores, or classes of the whole image."""
+
 NetworkKind = Literal["monai", "nnunet", "torchscript", "exported", "onnx", "saved_model"]
 """What `ModelSpec.weights` is: parameters for a known class, or a whole program."""
 
@@ -63,7 +67,7 @@ class Postprocessing:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A segmentation model on disk: a MONAI Bundle, or another program's model with a card.
+    """A model on disk: a MONAI Bundle, or another program's model with a card.
 
     Parameters
     ----------
@@ -77,6 +81,10 @@ class ModelSpec:
         The bundle's folder.
     weights : Path
         The file of weights, or the whole network of kinds that hold one.
+    task : {"segmentation", "detection", "classification"}
+        What comes out of it.
+    detector : Detector, optional
+        How outputs become boxes; of models that detect.
     kind : {"monai", "nnunet", "torchscript", "exported", "onnx", "saved_model"}
         What `weights` is: parameters of a class in the table, of an nnU-Net, or a whole network as
         TorchScript, ``torch.export`` (.pt2), ONNX or TensorFlow SavedModel.
@@ -120,7 +128,7 @@ class ModelSpec:
     preprocessing : tuple of Step
         In the bundle's order, loading left out.
     postprocessing : Postprocessing
-        From probabilities to labels.
+        From probabilities to labels; unused by other tasks than segmentation.
     image_key : str
         The name under which the bundle's transforms find the image.
     min_lesion_volume_mm3 : float
@@ -143,6 +151,8 @@ class ModelSpec:
     preprocessing: tuple[Step, ...]
     roi_size: tuple[int, int, int]
     postprocessing: Postprocessing
+    task: Task = "segmentation"
+    detector: Detector | None = None
     kind: NetworkKind = "monai"
     members: tuple[Path, ...] = ()
     mirror_axes: tuple[int, ...] = ()

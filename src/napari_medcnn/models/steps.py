@@ -42,8 +42,15 @@ class Windows:
     slice_axis: int | None = None
 
 
-def read_preprocessing(config: Config) -> tuple[tuple[Step, ...], str]:
+def read_preprocessing(
+    config: Config, even_disabled: frozenset[str] = frozenset()
+) -> tuple[tuple[Step, ...], str]:
     """The steps before the network, loading left out, and the key of the image.
+
+    Parameters
+    ----------
+    even_disabled : frozenset of str
+        Classes of steps that count although a switch of the configuration disables them.
 
     Raises
     ------
@@ -52,7 +59,7 @@ def read_preprocessing(config: Config) -> tuple[tuple[Step, ...], str]:
     """
     steps = []
     image_key = "image"
-    for place, component in _flat(config, "preprocessing"):
+    for place, component in flat(config, "preprocessing", even_disabled):
         name = class_name(component, place)
         if name in SAVING:
             continue
@@ -76,9 +83,20 @@ def read_inferer(config: Config) -> Windows:
     name = class_name(component, "inferer")
     if name == "SimpleInferer":
         return Windows(overlap=0.0)
+    return windows_of(given, in_slices=name == "SliceInferer")
+
+
+def windows_of(given: Mapping[str, Any], *, in_slices: bool = False) -> Windows:
+    """The windows of a sliding window's arguments.
+
+    Raises
+    ------
+    ModelError
+        When a value makes no sense.
+    """
     default = Windows()
     try:
-        slice_axis = int(given.get("spatial_dim", 0)) if name == "SliceInferer" else None
+        slice_axis = int(given.get("spatial_dim", 0)) if in_slices else None
         windows = Windows(
             roi_size=_sizes(given.get("roi_size", 0), slice_axis),
             overlap=float(_single(given.get("overlap", default.overlap), "inferer#overlap")),
@@ -106,7 +124,7 @@ def read_postprocessing(config: Config) -> tuple[Activation, float, Postprocessi
         When the steps are unknown or in an order that is not supported.
     """
     found = _After()
-    for place, component in _flat(config, "postprocessing"):
+    for place, component in flat(config, "postprocessing"):
         name = class_name(component, place)
         if name not in SAVING and name not in LOADING:
             given = arguments(component, POSTPROCESSING, place)
@@ -192,25 +210,30 @@ class _After:
         )
 
 
-def _flat(config: Config, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def flat(
+    config: Config, key: str, even_disabled: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The steps under `key` with their places, nested `Compose` opened, disabled ones left out."""
     if key not in config:
         raise ModelError(f"the configuration has no {key}")
-    yield from _opened(config.value(key), key)
+    yield from _opened(config.value(key), key, even_disabled)
 
 
-def _opened(component: Any, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _opened(
+    component: Any, place: str, even_disabled: frozenset[str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if isinstance(component, list):
         for number, inner in enumerate(component):
-            yield from _opened(inner, f"{place}#{number}")
+            yield from _opened(inner, f"{place}#{number}", even_disabled)
         return
     name = class_name(component, place)
-    if component.get("_disabled_"):
+    if component.get("_disabled_") and name not in even_disabled:
         return
     if name == "Compose":
         if component.get("lazy") or component.get("overrides"):
             raise ModelError(f"{place}: lazy resampling is not supported")
-        yield from _opened(component.get("transforms", []), f"{place}#transforms")
+        inner_steps = component.get("transforms", [])
+        yield from _opened(inner_steps, f"{place}#transforms", even_disabled)
         return
     yield place, component
 

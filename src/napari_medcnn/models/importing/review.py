@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.models.bundle import open_config
 from napari_medcnn.models.config import Config
+from napari_medcnn.models.detection_bundle import detection_parts
+from napari_medcnn.models.detector_def import is_detection
 from napari_medcnn.models.network_def import read_network
 from napari_medcnn.models.steps import read_inferer, read_postprocessing, read_preprocessing
 from napari_medcnn.models.vocabulary import (
@@ -28,18 +30,25 @@ def wants(folder: Path) -> tuple[str, ...]:
     configuration (training, loading, saving, logging) is never run at all.
     """
     config = open_config(folder)
+    detects = is_detection(config)
     found: list[str] = []
-    for part in (
+    parts: tuple[Callable[[], object], ...] = (
         lambda: read_network(config, folder),
         lambda: read_preprocessing(config),
         lambda: read_inferer(config),
         lambda: read_postprocessing(config),
-    ):
+    )
+    if detects:
+        parts = (lambda: read_preprocessing(config), lambda: detection_parts(config, {}))
+    for part in parts:
         try:
             part()
         except ModelError as error:
             found.append(error.what)
-    for key, table in (("preprocessing", PREPROCESSING), ("postprocessing", POSTPROCESSING)):
+    tables = {"preprocessing": PREPROCESSING, "postprocessing": POSTPROCESSING}
+    if detects:  # what comes after was looked at with the detector
+        del tables["postprocessing"]
+    for key, table in tables.items():
         found += _in_steps(config, key, table)
     return tuple(dict.fromkeys(found))
 
