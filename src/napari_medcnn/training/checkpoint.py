@@ -84,9 +84,8 @@ class Checkpoint:
 
 
 def averaged(model: Mapping[str, Any], average: Mapping[str, Any]) -> dict[str, Any]:
-    """The model's state with the average's values in place of what is averaged."""
-    values = average["values"]
-    return {name: values.get(name, value) for name, value in model.items()}
+    """The model's state with the average's values, which torch names ``module.`` and so on."""
+    return {name: average.get(f"module.{name}", value) for name, value in model.items()}
 
 
 def write_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:

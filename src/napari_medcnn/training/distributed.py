@@ -73,6 +73,49 @@ class Ranks:
         own = [device.index] if device.type == "cuda" else None
         return DistributedDataParallel(network, device_ids=own, find_unused_parameters=False)
 
+    def all_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """The logits ``(batch, ...)`` of all processes, in a way that gradients go through.
+
+        A loss of all of them is that of the whole batch, also where it is no mean over its patches,
+        as Dice over a batch; so gradients are those of one process with the whole batch.
+        """
+        return logits if self.world == 1 else _gathering().apply(logits, self)
+
+    def all_targets(self, target: torch.Tensor) -> torch.Tensor:
+        """The targets of all processes, in the order of :meth:`all_logits`."""
+        return target if self.world == 1 else _gathered(target, self.world)
+
+
+def _gathered(values: torch.Tensor, world: int) -> torch.Tensor:
+    import torch
+    from torch import distributed
+
+    values = values.contiguous()
+    each = [torch.empty_like(values) for _ in range(world)]
+    distributed.all_gather(each, values)
+    return torch.cat(each)
+
+
+def _gathering() -> Any:
+    """The function that gathers logits; made here because torch is imported late."""
+    import torch
+
+    class Gathering(torch.autograd.Function):
+        @staticmethod
+        def forward(context: Any, logits: torch.Tensor, ranks: Ranks) -> torch.Tensor:
+            context.ranks, context.count = ranks, len(logits)
+            return _gathered(logits, ranks.world)
+
+        @staticmethod
+        def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+            # Every process has the same loss, so the sum over them is so many times one's own; the
+            # network's wrapper divides it by as many again.
+            ranks, count = context.ranks, context.count
+            own = gradient[ranks.rank * count : (ranks.rank + 1) * count]
+            return own * ranks.world, None
+
+    return Gathering
+
 
 def ranks_of_environment() -> Ranks:
     """What ``torchrun`` says of this process; alone without it.
