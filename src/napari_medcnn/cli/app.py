@@ -9,6 +9,7 @@ import typer
 
 from napari_medcnn.cli import (
     convert,
+    dataset,
     deidentify,
     demo,
     export,
@@ -36,6 +37,7 @@ cli.command("inspect")(inspect.inspect)
 cli.command("convert")(convert.convert)
 cli.command("deidentify")(deidentify.deidentify)
 cli.add_typer(models.group, name="models")
+cli.add_typer(dataset.group, name="dataset")
 cli.add_typer(pacs.group, name="pacs")
 cli.command("segment")(segment.segment)
 cli.command("lesions")(lesions.lesions)
