@@ -12,9 +12,11 @@ from napari_medcnn.core.errors import GeometryError, InputMismatch, MedcnnError
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.io.label_layers import numbered_label
+from napari_medcnn.io.labels import read_segmentation
 from napari_medcnn.training.look_alikes import Appearance, appearance_of
 from napari_medcnn.training.manifest import Manifest, TrainCase
-from napari_medcnn.training.reading import listed, read_channels, read_label
+from napari_medcnn.training.prepared_case import case_volumes
+from napari_medcnn.training.split_checks import listed
 
 Severity: TypeAlias = Literal["error", "warning"]
 
@@ -84,7 +86,7 @@ def examine(manifest: Manifest, case: TrainCase, *, truth_needed: bool) -> Exami
         severity: Severity = "error" if truth_needed else "warning"
         problems.append(Problem(case.id, f"missing-{what}", severity, f"It has no {what}."))
     try:
-        volumes = read_channels(manifest, case)
+        volumes = case_volumes(case, manifest)
     except InputMismatch as error:
         problems.append(_error(case, "channel-count", error))
         return Examined(case, tuple(problems))
@@ -132,20 +134,22 @@ def _of_label(
     """What is wrong with a label map, and which classes it holds."""
     if case.label is None:
         return [], frozenset()
+    if not case.label.exists():
+        text = f"{case.label}: does not exist."
+        return [Problem(case.id, "missing-label", "error", text)], frozenset()
     try:
-        label = read_label(case, volume)
+        label = read_segmentation(case.label, volume)
     except GeometryError as error:
         return [_error(case, "label-geometry", error)], frozenset()
     except MedcnnError as error:
-        code = "unreadable-label" if case.label.exists() else "missing-label"
-        return [_error(case, code, error)], frozenset()
+        return [_error(case, "unreadable-label", error)], frozenset()
     name_of = dict(zip(manifest.label_values, manifest.classes, strict=True))
     found = [int(value) for value in np.unique(label.array) if value]
     problems = list(_misnamed(case, label, name_of))
     unknown = [value for value in found if value not in name_of]
     if unknown:
         known = ", ".join(f"{value} {name}" for value, name in name_of.items())
-        text = f"The label holds the {listed(unknown)}; the data set knows {known}."
+        text = f"The label holds value {listed(map(str, unknown))}; the data set knows {known}."
         problems.append(Problem(case.id, "unknown-value", "error", text))
     if not found:
         problems.append(

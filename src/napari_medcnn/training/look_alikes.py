@@ -21,7 +21,7 @@ from napari_medcnn.core.errors import MedcnnError
 from napari_medcnn.core.events import Done, Job, JobControl, Progress
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.training.manifest import Manifest, TrainCase
-from napari_medcnn.training.reading import read_channels
+from napari_medcnn.training.prepared_case import case_volumes
 from napari_medcnn.training.reading_ahead import in_order
 
 STAGE = "comparing images"
@@ -99,7 +99,7 @@ def find_look_alikes(manifest: Manifest, control: JobControl | None = None) -> J
 
     def look(case: TrainCase) -> Appearance | None:
         try:
-            return appearance_of(read_channels(manifest, case))
+            return appearance_of(case_volumes(case, manifest))
         except MedcnnError:
             return None  # told as unread; the check before training says why
 
