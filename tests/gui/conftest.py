@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from napari_medcnn.app.result import Result, new_result
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.segmentation import Label, ModelReference, Segmentation
 from napari_medcnn.core.volume import Volume
+from napari_medcnn.gui import preferences
 from napari_medcnn.gui.viewer_state import ViewerState, state_of
 
 LABELS = (Label(1, "lesion", (1.0, 0.2, 0.1)), Label(2, "core", (0.1, 0.4, 1.0)))
@@ -19,6 +22,14 @@ def own_autosaves(tmp_path, monkeypatch):
     """Autosaves of these tests, and of no one else."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path / "state"
+
+
+@pytest.fixture
+def same_process(monkeypatch):
+    """Models run in this process, where a test can put something in an engine's place."""
+    stored = SimpleNamespace(model_dump=lambda: {"separate_process": False})
+    page = SimpleNamespace(analysis=stored)
+    monkeypatch.setattr(preferences, "get_plugin_settings", lambda name: page)
 
 
 @pytest.fixture

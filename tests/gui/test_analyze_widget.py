@@ -17,6 +17,8 @@ from napari_medcnn.gui.analyze_widget import AnalyzeWidget
 from napari_medcnn.models import registry
 from tests.bundle_factory import make_bundle
 
+pytestmark = pytest.mark.usefixtures("same_process")
+
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):

@@ -25,6 +25,8 @@ class Settings:
         Test-time augmentation: as the ``"model"`` asks for, ``"none"``, or along ``"all"`` axes.
     probability_layer, uncertainty_layers : bool
         Whether a run shows the model's maps as image layers.
+    separate_process : bool
+        Whether models run in a process of their own.
     min_volume_mm3 : float
         Smaller components are no lesions; below zero, the model's own advice counts.
     autosave_interval_s : float
@@ -42,6 +44,7 @@ class Settings:
     mirroring: str = "model"
     probability_layer: bool = False
     uncertainty_layers: bool = False
+    separate_process: bool = True
     min_volume_mm3: float = -1.0
     autosave_interval_s: float = 20.0
 

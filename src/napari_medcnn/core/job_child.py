@@ -28,11 +28,12 @@ GRACE_S = 5.0
 
 @dataclass(frozen=True)
 class Start:
-    """Run a job: ``function(*arguments, control)``, in this environment."""
+    """Run the job ``function(*arguments, control=..., **keywords)`` in this environment."""
 
     module: str
     function: str
     arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
     environment: dict[str, str]
 
 
@@ -130,7 +131,7 @@ class _Child:
 
 def _job_of(start: Start, control: JobControl) -> Job:
     function = getattr(importlib.import_module(start.module), start.function)
-    job: Job = function(*start.arguments, control)
+    job: Job = function(*start.arguments, control=control, **start.keywords)
     return job
 
 

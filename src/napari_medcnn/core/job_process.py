@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from napari_medcnn.core.errors import MedcnnError
-from napari_medcnn.core.events import Event, Job, JobControl
+from napari_medcnn.core.events import Done, Event, Job, JobControl
 from napari_medcnn.core.job_child import Ended, Raised, Start, Steer
 from napari_medcnn.core.object_stream import ObjectStream
 
@@ -39,14 +39,16 @@ class JobProcessEnded(MedcnnError):
     """The process that ran a job ended before the job did."""
 
 
-def in_own_process(function: Callable[..., Job], *arguments: Any) -> Callable[[JobControl], Job]:
-    """A job like ``function(*arguments, control)`` that runs in a process of its own.
+def in_own_process(
+    function: Callable[..., Job], *arguments: Any, **keywords: Any
+) -> Callable[[JobControl], Job]:
+    """A job like ``function(*arguments, control=control, **keywords)``, in a process of its own.
 
     Parameters
     ----------
     function : callable
-        Found by its name in its module; takes a control last and returns a job.
-    *arguments
+        Found by its name in its module; takes a `control` and returns a job.
+    *arguments, **keywords
         Copied to the child; arrays without a detour.
 
     Returns
@@ -57,9 +59,11 @@ def in_own_process(function: Callable[..., Job], *arguments: Any) -> Callable[[J
     """
 
     def make_job(control: JobControl) -> Job:
+        where = (function.__module__, function.__name__)
+        start = Start(*where, arguments, keywords, dict(os.environ))
         child = _POOL.take()
         try:
-            yield from child.events(function, arguments, control)
+            yield from child.events(start, control)
         finally:
             _POOL.give_back(child)
 
@@ -100,11 +104,8 @@ class _Process:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def events(
-        self, function: Callable[..., Job], arguments: tuple[Any, ...], control: JobControl
-    ) -> Job:
+    def events(self, start: Start, control: JobControl) -> Job:
         """The events of a job; ends the process if the job is left before its end."""
-        start = Start(function.__module__, function.__name__, arguments, dict(os.environ))
         steering = _Steering(control, self._send)
         try:
             control.checkpoint()
@@ -114,6 +115,10 @@ class _Process:
                 if isinstance(message, Raised):
                     self._wait_for_end(steering)
                     raise _with_details(message)
+                if isinstance(message, Done):  # after which nobody may ask for more
+                    self._wait_for_end(steering)
+                    yield message
+                    return
                 yield message
             self.is_busy = False
         finally:

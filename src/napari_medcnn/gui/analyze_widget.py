@@ -11,9 +11,10 @@ from qtpy.QtWidgets import QPushButton, QScrollArea, QVBoxLayout, QWidget
 from napari_medcnn.core.errors import ConsentNeeded, InputMismatch, MedcnnError
 from napari_medcnn.core.events import Event, Failed, Fallback, Message
 from napari_medcnn.core.volume import Severity
-from napari_medcnn.gui.analysis_job import Analysed, Analysis, analyse
+from napari_medcnn.gui.analysis_job import Analysed, Analysis, Detected, analyse
 from napari_medcnn.gui.bridge import JobRunner, JobRunning
 from napari_medcnn.gui.collapsible import Section
+from napari_medcnn.gui.detection_state import detections_of
 from napari_medcnn.gui.display_row import DisplayRow
 from napari_medcnn.gui.image_choice import ImageChoice
 from napari_medcnn.gui.lesion_totals import total
@@ -21,7 +22,7 @@ from napari_medcnn.gui.map_layers import MapLayers
 from napari_medcnn.gui.model_choice import ModelChoice
 from napari_medcnn.gui.notices import NoticeBoard, sentence
 from napari_medcnn.gui.plan_view import PlanView
-from napari_medcnn.gui.preferences import preferences
+from napari_medcnn.gui.preferences import model_job, preferences
 from napari_medcnn.gui.progress_row import ProgressRow
 from napari_medcnn.gui.recovery_offer import RecoveryOffer
 from napari_medcnn.gui.region_choice import RegionChoice
@@ -91,7 +92,7 @@ class AnalyzeWidget(QWidget):
     def _begin(self, analysis: Analysis) -> None:
         try:
             title = f"Finding lesions in {analysis.volumes[0].name}"
-            self.runner.start(title, partial(analyse, analysis))
+            self.runner.start(title, model_job(analyse, analysis))
         except JobRunning as refused:
             self.board.post(Severity.WARNING, sentence(str(refused)))
             return
@@ -211,8 +212,11 @@ class AnalyzeWidget(QWidget):
         elif isinstance(event, Message) and event.level == "warning":
             self._warn(event.text)
 
-    def _on_done(self, analysed: Analysed) -> None:
+    def _on_done(self, analysed: Analysed | Detected) -> None:
         self._running = None
+        if isinstance(analysed, Detected):
+            self._show_boxes(analysed)
+            return
         result = analysed.result
         if result.volume_id not in self.state.session.volumes:
             return
@@ -226,6 +230,17 @@ class AnalyzeWidget(QWidget):
         self.log.add(took)
         text += f" {took}"
         self._replan()  # what was measured on the way makes the next plan better
+        self.board.post(Severity.INFO, text, [("Open lesions", self._open_lesions)])
+
+    def _show_boxes(self, detected: Detected) -> None:
+        volume = self.state.session.volumes.get(detected.detections.volume_id)
+        if volume is None:
+            return
+        detections_of(self.state).add(detected.detections, volume)
+        count = len(detected.detections.boxes)
+        took = account(detected.seconds, detected.peak_memory_gb, self._planned)
+        self.log.add(took)
+        text = f"{count} box{'' if count == 1 else 'es'} in {volume.name}. {took}"
         self.board.post(Severity.INFO, text, [("Open lesions", self._open_lesions)])
 
     def _on_failed(self, failed: Failed) -> None:

@@ -18,8 +18,6 @@ from napari_medcnn.core.events import (
     Event,
     Failed,
     Fallback,
-    Job,
-    JobControl,
     Message,
     Progress,
 )
@@ -30,7 +28,7 @@ from napari_medcnn.gui.batch_opening import CaseOpening
 from napari_medcnn.gui.batch_table_model import BatchTableModel
 from napari_medcnn.gui.bridge import JobRunner
 from napari_medcnn.gui.notices import sentence
-from napari_medcnn.gui.preferences import PLUGIN, preferences
+from napari_medcnn.gui.preferences import PLUGIN, model_job, preferences
 from napari_medcnn.gui.progress_row import duration_text, progress_text
 from napari_medcnn.gui.study_text import counted
 from napari_medcnn.gui.viewer_state import state_of
@@ -88,9 +86,7 @@ class BatchWidget(QWidget):
             return
         options, again = self.form.options(), self.form.again.isChecked()
 
-        def make_job(control: JobControl) -> Job:
-            return run_batch(cases, spec, out_dir, control, options, again=again, only=only)
-
+        job = model_job(run_batch, cases, spec, out_dir, options=options, again=again, only=only)
         self._running = f"{spec.title} on {counted(len(cases), 'case')}"
         self.form.board.clear_closable()
         self.form.log.clear()
@@ -99,7 +95,7 @@ class BatchWidget(QWidget):
         self.form.total.setFormat("%v of %m")
         self.form.stage.setText("Reading the first case …")
         self.cases.wait_again()
-        self.runner.start(self._running, make_job)
+        self.runner.start(self._running, job)
         self._refresh()
 
     def _spec(self) -> ModelSpec | None:

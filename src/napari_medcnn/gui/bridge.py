@@ -253,7 +253,8 @@ def _guarded(make_job: JobFactory, control: JobControl) -> Generator[Event, None
     except Cancelled as cancelled:
         yield Failed("Cancelled", str(cancelled), cancelled=True)
     except MedcnnError as error:
-        yield Failed(type(error).__name__, str(error))
+        notes = getattr(error, "__notes__", ())
+        yield Failed(type(error).__name__, str(error), "\n".join(notes))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - see the module's docstring
         yield Failed(type(error).__name__, _in_words(error), traceback.format_exc())
 
