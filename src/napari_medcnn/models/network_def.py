@@ -12,10 +12,14 @@ from napari_medcnn.models.config import Config
 from napari_medcnn.models.expressions import ArrayFunction, StoredFile, StoredValue
 from napari_medcnn.models.own_code import is_own, own_network
 from napari_medcnn.models.vocabulary import (
+    CLASSIFIERS,
     FORMER_ARGUMENTS,
     NETWORK_PARTS,
     NETWORKS,
     OTHER_TASKS,
+    OUR_CLASSIFIERS,
+    OUR_NETWORKS,
+    arguments,
     class_name,
 )
 
@@ -72,6 +76,25 @@ def read_network(config: Config, folder: Path, slices: bool = False) -> dict[str
     raise ModelError("the configuration has no network_def")
 
 
+def read_classifier(config: Config) -> dict[str, Any]:
+    """The class and arguments of a network that tells classes of images apart.
+
+    Raises
+    ------
+    ModelError
+        When the network is another one, or its arguments ask for more than plain values.
+    """
+    for key in _KEYS:
+        if key in config and isinstance(config.raw(key), Mapping):
+            name = class_name(config.raw(key), key)
+            given = arguments(config.value(key), CLASSIFIERS, key)
+            if any(isinstance(v, ArrayFunction | StoredFile | StoredValue) for v in _leaves(given)):
+                raise ModelError(f"{key}: {name} takes plain values only")
+            target = f"{OUR_NETWORKS}.{name}" if name in OUR_CLASSIFIERS else name
+            return {"_target_": target, **given}
+    raise ModelError("the configuration has no network_def")
+
+
 def refuse_other_tasks(config: Config, metadata: Mapping[str, Any]) -> None:
     """Let pass what segments, going by the network's class and by what the metadata says.
 
@@ -107,19 +130,19 @@ def stored_files(network: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
 def _checked(component: Mapping[str, Any], name: str, key: str, folder: Path) -> dict[str, Any]:
     """A component as the table knows it: its class by name, and arguments that still exist."""
     dropped = FORMER_ARGUMENTS.get(name, frozenset())
-    arguments = {
+    given = {
         argument: _part(value, f"{key}#{argument}", folder)
         for argument, value in component.items()
         if not argument.startswith("_") and argument not in dropped
     }
-    for value in _leaves(arguments):
+    for value in _leaves(given):
         if isinstance(value, ArrayFunction | StoredFile):
             raise ModelError(f"{key}: {name} takes plain values only")
         if isinstance(value, StoredValue):
             path = Path(os.path.normpath(folder / value.path))
             if not path.is_relative_to(folder):
                 raise ModelError(f"{key} reads a file outside the model's folder, refused: {path}")
-    return {"_target_": name, **arguments}
+    return {"_target_": name, **given}
 
 
 def _part(value: Any, key: str, folder: Path) -> Any:

@@ -6,6 +6,7 @@ import copy
 import json
 import threading
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,15 @@ from napari_medcnn.models.expressions import StoredValue
 from napari_medcnn.models.own_code import build_own
 from napari_medcnn.models.programs import load_program
 from napari_medcnn.models.spec import ModelSpec
-from napari_medcnn.models.vocabulary import NETWORK_PARTS, NETWORKS
+from napari_medcnn.models.vocabulary import (
+    CLASSIFIERS,
+    NETWORK_PARTS,
+    NETWORKS,
+    OUR_CLASSIFIERS,
+    OUR_NETWORKS,
+    arguments,
+    class_name,
+)
 from napari_medcnn.models.weights import load_entry, load_state, sha256
 
 if TYPE_CHECKING:
@@ -72,36 +81,68 @@ def build_network(spec: ModelSpec) -> torch.nn.Module:
     """
     name = spec.network.get("_target_")
     if "_own_" in spec.network:
-        arguments = {k: _value(v, spec) for k, v in spec.network.items() if not k.startswith("_")}
-        own: torch.nn.Module = build_own(spec.path, spec.network, arguments)
+        given = {k: _value(v, spec.path) for k, v in spec.network.items() if not k.startswith("_")}
+        own: torch.nn.Module = build_own(spec.path, spec.network, given)
         return own
+    if spec.task == "detection":
+        from napari_medcnn.models.retinanet_network import build_retinanet
+
+        return build_retinanet(spec)
     if name not in NETWORKS:
         raise ModelError(f"the network {name} is not in the table", source=spec.path)
-    network: torch.nn.Module = _instance(spec.network, spec)
+    network: torch.nn.Module = _instance(spec.network, spec.path)
     return network
 
 
-def _instance(description: Mapping[str, Any], spec: ModelSpec) -> Any:
-    """An object of a class of MONAI's networks; parts and stored values first."""
-    from monai.networks import nets
+def network_of(description: Mapping[str, Any], folder: Path | None = None) -> torch.nn.Module:
+    """The network of a description, with fresh weights.
 
+    Parameters
+    ----------
+    description : mapping
+        ``_target_``, a class of the tables `NETWORKS` and `CLASSIFIERS` of the vocabulary, and its
+        arguments.
+    folder : Path, optional
+        Of the bundle, for arguments that are read from its files.
+
+    Raises
+    ------
+    ModelError
+        When the class is in no table, does not take the arguments, or would fetch weights.
+    """
+    name = class_name(description, "network_def")
+    if name in CLASSIFIERS:
+        description = arguments(description, CLASSIFIERS, "network_def")
+        if description.get("pretrained"):
+            raise ModelError(f"{name} would fetch weights from elsewhere, refused", source=folder)
+    elif name not in NETWORKS:
+        raise ModelError(f"the network {name} is not in the table", source=folder)
+    network: torch.nn.Module = _instance({**description, "_target_": name}, folder)
+    return network
+
+
+def _instance(description: Mapping[str, Any], folder: Path | None) -> Any:
+    """An object of a class of the tables; parts and stored values first."""
     name = description["_target_"]
-    arguments = {k: _value(v, spec) for k, v in description.items() if not k.startswith("_")}
+    given = {k: _value(v, folder) for k, v in description.items() if not k.startswith("_")}
+    module = import_module(OUR_NETWORKS if name in OUR_CLASSIFIERS else "monai.networks.nets")
     try:
-        return getattr(nets, name)(**arguments)
+        return getattr(module, name)(**given)
     except (TypeError, ValueError, KeyError, AssertionError, NotImplementedError) as error:
         raise ModelError(
-            f"the network {name} cannot be built as described: {error}", source=spec.path
+            f"the network {name} cannot be built as described: {error}", source=folder
         ) from error
 
 
-def _value(value: Any, spec: ModelSpec) -> Any:
+def _value(value: Any, folder: Path | None) -> Any:
     if isinstance(value, Mapping) and value.get("_target_") in NETWORK_PARTS:
-        return _instance(value, spec)
+        return _instance(value, folder)
     if isinstance(value, StoredValue):
-        return load_entry(spec.path / value.path, value.key)
+        if folder is None:
+            raise ModelError(f"the network needs the file {value.path} of a bundle")
+        return load_entry(folder / value.path, value.key)
     if isinstance(value, list | tuple):
-        return [_value(inner, spec) for inner in value]
+        return [_value(inner, folder) for inner in value]
     return value
 
 

@@ -34,6 +34,35 @@ NETWORKS: frozenset[str] = frozenset(
 )
 """Segmentation networks of ``monai.networks.nets`` that map a window to logits of its own size."""
 
+CLASSIFIERS: Mapping[str, frozenset[str]] = {
+    "ClassicCNN": frozenset(
+        {"spatial_dims", "in_channels", "out_channels", "spatial_size", "head", "dropout"}
+    ),
+    "DenseNet": frozenset(
+        {"spatial_dims", "in_channels", "out_channels", "init_features", "growth_rate",
+         "block_config", "bn_size", "act", "norm", "dropout_prob"}
+    ),
+    "EfficientNetBN": frozenset(
+        {"model_name", "pretrained", "spatial_dims", "in_channels", "num_classes", "norm"}
+    ),
+    "ResNet": frozenset(
+        {"block", "layers", "block_inplanes", "spatial_dims", "n_input_channels", "conv1_t_size",
+         "conv1_t_stride", "no_max_pool", "shortcut_type", "widen_factor", "num_classes",
+         "bias_downsample", "act", "norm"}
+    ),
+    "VGG": frozenset(
+        {"spatial_dims", "in_channels", "out_channels", "depth", "width", "pooled", "hidden",
+         "dropout"}
+    ),
+}  # fmt: skip
+"""Networks that map an image to the logits of its class, with their arguments."""
+
+OUR_NETWORKS = "napari_medcnn.models.classic_networks"
+"""The module of the package's own networks."""
+
+OUR_CLASSIFIERS: frozenset[str] = frozenset({"ClassicCNN", "VGG"})
+"""Those of `CLASSIFIERS` that lie there; the others are of ``monai.networks.nets``."""
+
 NETWORK_PARTS: frozenset[str] = frozenset({"TopologyInstance"})
 """Classes of ``monai.networks.nets`` that a network of `NETWORKS` takes as an argument."""
 
@@ -44,11 +73,11 @@ FORMER_ARGUMENTS: Mapping[str, frozenset[str]] = {
 """Arguments that never shaped the network and that today's MONAI, or this package, does without."""
 
 OTHER_TASKS: Mapping[str, str] = {
-    **dict.fromkeys(("RetinaNet", "RetinaNetDetector"), "detects objects as boxes"),
     **dict.fromkeys(
         ("TorchVisionFCModel", "DenseNet", "DenseNet121", "DenseNet169", "DenseNet201", "ResNet",
          "DenseNet264", "EfficientNetBN", "SENet154", "SEResNet50", "SEResNet101", "ViT",
-         "MILModel", "Classifier", "resnet10", "resnet18", "resnet34", "resnet50"),
+         "MILModel", "Classifier", "ClassicCNN", "VGG", "resnet10", "resnet18", "resnet34",
+         "resnet50"),
         "classifies whole images",
     ),
     **dict.fromkeys(
@@ -226,7 +255,8 @@ def class_name(component: Any, key: str) -> str:
         raise ModelError(f"{key} names no class (a dict with _target_ is expected)")
     target: str = component["_target_"]
     module, _, name = target.rpartition(".")
-    if module and not (module.split(".")[0] == "monai" or module == OUR_TRANSFORMS):
+    ours = (OUR_TRANSFORMS, OUR_NETWORKS)
+    if module and not (module.split(".")[0] == "monai" or module in ours):
         raise ModelError(f"{key} asks for {target}, which is not in the table of known classes")
     extra = {k for k in component if k.startswith("_")} - _MARKS
     if extra or component.get("_mode_", "default") != "default":
