@@ -193,7 +193,7 @@ def _label_on_grid(
 
     from napari_medcnn.inference.preprocess import file_order
 
-    stored = volume.source.axes.inverse().apply(_label_values(job.manifest, case, volume))
+    stored = volume.source.axes.inverse().apply(label_values(job.manifest, case, volume))
     values = np.ascontiguousarray(stored.transpose(2, 1, 0)[np.newaxis]).astype(np.float32)
     affine = torch.from_numpy(file_order(volume).to_ras_affine())
     taken = _to_network_grid(job, MetaTensor(torch.from_numpy(values), affine=affine))
@@ -223,8 +223,14 @@ def _to_network_grid(job: TrainJob, label: Any) -> Any:
     return label
 
 
-def _label_values(manifest: Manifest, case: TrainCase, volume: Volume) -> npt.NDArray[np.int16]:
-    """The label map on the image's grid ``(z, y, x)`` with values 0, 1, 2, ... of the classes."""
+def label_values(manifest: Manifest, case: TrainCase, volume: Volume) -> npt.NDArray[np.int16]:
+    """The label map on the image's grid ``(z, y, x)`` with values 0, 1, 2, ... of the classes.
+
+    Raises
+    ------
+    InputMismatch
+        When there is none, or it holds a value that no class has.
+    """
     from napari_medcnn.io.read import read_segmentation
 
     if case.label is None:
