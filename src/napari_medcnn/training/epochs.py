@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from napari_medcnn.training.checkpoint import Standing
 from napari_medcnn.training.job import Ending
+from napari_medcnn.training.run_folder import Ended
 
 MEASURED_EPOCHS = 3
 """At least so many are measured before a budget of minutes becomes a number of epochs,"""
@@ -87,7 +88,7 @@ def judged(standing: Standing, epoch: int, value: float, ending: Ending) -> Stan
     return replace(standing, fruitless=standing.fruitless + 1)
 
 
-def is_over(standing: Standing, ending: Ending) -> str | None:
+def is_over(standing: Standing, ending: Ending) -> Ended | None:
     """``"finished"``, ``"early"`` when patience is out, or None while it goes on."""
     if standing.epochs_planned is not None and standing.epoch >= standing.epochs_planned:
         return "finished"

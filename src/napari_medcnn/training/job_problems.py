@@ -89,11 +89,11 @@ def _data(job: TrainJob) -> Iterator[tuple[str, str]]:
             yield f"split.{part}", f"no such case: {', '.join(strange[:3])}"
         if not ids and part != "test":
             yield f"split.{part}", "has no case"
-    ids = [id_ for part in parts.values() for id_ in part]
-    if len(set(ids)) < len(ids):
+    everyone = [id_ for part in parts.values() for id_ in part]
+    if len(set(everyone)) < len(everyone):
         yield "split", "a case stands in two parts"
     truth = "label" if manifest.task == "segmentation" else "target"
-    used = set(ids)
+    used = set(everyone)
     without = [c.id for c in manifest.cases if c.id in used and getattr(c, truth) is None]
     if without:
         yield "manifest.cases", f"without {truth}: {', '.join(without[:3])}"
