@@ -20,7 +20,7 @@ MEAN_LOGIT = -1.0
 def make_detector(
     folder: Path,
     *,
-    roi: tuple[int, int, int] = (64, 64, 32),
+    roi: tuple[int, int, int] = (48, 48, 32),
     spacing: tuple[float, float, float] | None = (0.703125, 0.703125, 1.25),
     spacing_disabled: bool = False,
     blend: str = "constant",
@@ -141,7 +141,7 @@ def write_weights(folder: Path, seed: int = 0) -> None:
 def _before(spacing: tuple[float, float, float] | None) -> list[dict[str, Any]]:
     steps: list[dict[str, Any]] = [
         {"_target_": "LoadImaged", "keys": "image", "meta_key_postfix": "meta_dict"},
-        {"_target_": "EnsureChannelFirstd", "keys": "image", "meta_key_postfix": "meta_dict"},
+        {"_target_": "EnsureChannelFirstd", "keys": "image"},
         {"_target_": "Orientationd", "keys": "image", "axcodes": "RAS"},
     ]
     if spacing is not None:

@@ -12,6 +12,7 @@ from napari_medcnn.cli import (
     dataset,
     deidentify,
     demo,
+    detect,
     export,
     inspect,
     lesions,
@@ -40,6 +41,7 @@ cli.add_typer(models.group, name="models")
 cli.add_typer(dataset.group, name="dataset")
 cli.add_typer(pacs.group, name="pacs")
 cli.command("segment")(segment.segment)
+cli.command("detect")(detect.detect)
 cli.command("lesions")(lesions.lesions)
 cli.command("export")(export.export)
 

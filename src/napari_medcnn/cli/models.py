@@ -86,6 +86,7 @@ def _facts(spec: ModelSpec) -> Table:
         "name": f"{spec.id} {spec.version}".strip(),
         "input": ", ".join(f"{c.modality} {c.name}".strip() for c in spec.channels),
         "labels": labels,
+        "gives": _GIVES[spec.task],
         "network": f"{spec.network.get('_target_', 'a whole program')} ({spec.kind})",
         "licence": spec.licence or "not stated",
         "intended use": spec.intended_use or "not stated",
@@ -95,6 +96,13 @@ def _facts(spec: ModelSpec) -> Table:
     for name, text in rows.items():
         view.add_row(name, escape(text))
     return view
+
+
+_GIVES = {
+    "segmentation": "a label map",
+    "detection": "boxes with scores (medcnn detect)",
+    "classification": "classes of the whole image",
+}
 
 
 def _what_runs(spec: ModelSpec) -> str:
@@ -186,6 +194,7 @@ def describe(spec: ModelSpec) -> dict[str, Any]:
         "version": spec.version,
         "path": str(spec.path),
         "kind": spec.kind,
+        "task": spec.task,
         "one_liner": spec.one_liner,
         "licence": spec.licence,
         "intended_use": spec.intended_use,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari_medcnn.app.result import Result, new_result
+from napari_medcnn.core.detection import Detections
 from napari_medcnn.core.events import Done, Job, JobControl, Progress
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
@@ -56,8 +57,35 @@ class Analysed:
     peak_memory_gb: float | None
 
 
+@dataclass(frozen=True, eq=False)
+class Detected:
+    """What a detector found, and what it took; as :class:`Analysed` of a model that segments."""
+
+    detections: Detections
+    seconds: float
+    peak_memory_gb: float | None
+
+
 def analyse(analysis: Analysis, control: JobControl) -> Job:
-    """Run an analysis; ends in ``Done(Analysed)``."""
+    """Run an analysis; ends in ``Done(Analysed)``, or ``Done(Detected)`` of a detector."""
+    return (_detected if analysis.spec.task == "detection" else _analysed)(analysis, control)
+
+
+def _detected(analysis: Analysis, control: JobControl) -> Job:
+    from napari_medcnn.inference.detect import detect
+    from napari_medcnn.report.peak_memory import peak_memory_gb, restart_peak
+
+    is_own_peak, clock = restart_peak(), time.perf_counter()
+    for event in detect(analysis.volumes, analysis.spec, control, analysis.options):
+        if isinstance(event, Done):
+            seconds = time.perf_counter() - clock
+            peak = peak_memory_gb() if is_own_peak else None
+            yield Done(Detected(event.result, seconds, peak))
+        else:
+            yield event
+
+
+def _analysed(analysis: Analysis, control: JobControl) -> Job:
     from napari_medcnn.inference.segment import segment
     from napari_medcnn.report.peak_memory import peak_memory_gb, restart_peak
 

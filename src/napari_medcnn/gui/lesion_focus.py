@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -46,6 +46,13 @@ class LesionFocus:
         self._move_slices(anchor)
         self._draw_frame(lesion, layer)
         self._bring_into_sight(anchor)
+
+    def go_to(self, world: Sequence[float]) -> None:
+        """Go to a point of the world, without a frame."""
+        self.clear()
+        point = np.asarray(world, dtype=float)
+        self._move_slices(point)
+        self._bring_into_sight(point)
 
     def clear(self) -> None:
         """Take the frame away."""

@@ -15,6 +15,7 @@ from napari_medcnn.core.events import Failed
 from napari_medcnn.core.lesion import Lesion, Verdict
 from napari_medcnn.core.volume import Severity
 from napari_medcnn.gui.collapsible import Section
+from napari_medcnn.gui.detection_panel import DetectionPanel
 from napari_medcnn.gui.layer_measuring import LayerMeasuring
 from napari_medcnn.gui.lesion_edit_panel import LesionEditPanel
 from napari_medcnn.gui.lesion_export_panel import LesionExportPanel
@@ -57,6 +58,7 @@ class LesionsWidget(QWidget):
         self.exporting = LesionExportPanel(self.state)
         self.measuring = LayerMeasuring(self.state)
         self.recovery = RecoveryOffer(self.state, self.board)
+        self.boxes = DetectionPanel(self.state, self.focus)
         self._details = self._review_box()
         self._lay_out()
         self._connect(viewer)
@@ -98,6 +100,7 @@ class LesionsWidget(QWidget):
         layout.addWidget(self._details)
         layout.addWidget(self.correct)
         layout.addWidget(self.exporting)
+        layout.addWidget(self.boxes, 1)
         layout.addWidget(ResearchNotice())
         layout.addStretch()
 
@@ -132,6 +135,8 @@ class LesionsWidget(QWidget):
         self.editing.told.connect(self._tell)
         self.exporting.written.connect(self._on_written)
         self.exporting.failed.connect(self._on_write_failed)
+        self.boxes.told.connect(self._tell)
+        self.boxes.failed.connect(self._warn)
         state = self.state
         state.results_changed.connect(self._list_results)
         state.result_changed.connect(self._on_result_changed)

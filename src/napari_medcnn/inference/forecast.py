@@ -10,6 +10,7 @@ from importlib import metadata
 
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.inference.calibration import recall
+from napari_medcnn.inference.detect_plan import resolve_detection
 from napari_medcnn.inference.memory import this_machine
 from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.inference.plan import InferencePlan, facts_of, resolve
@@ -28,6 +29,8 @@ def forecast(
     """
     facts = facts_of(volume)
     known = replace(options, device=likely_device(options.device))
+    if spec.task == "detection":
+        return resolve_detection(spec, facts, known, this_machine())
     first = resolve(spec, facts, known)
     calibration = recall(spec, known.device, first.roi_size, options)
     return resolve(spec, facts, known, calibration, this_machine())

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from napari_medcnn.core.errors import InputMismatch
 from napari_medcnn.core.geometry import Index
 from napari_medcnn.inference.calibration import Calibration, Measurement, threads
 from napari_medcnn.inference.image_facts import ImageFacts as ImageFacts
@@ -149,6 +150,11 @@ def resolve(
     InputMismatch
         When the model cannot be run on such an image, with what to do instead.
     """
+    if spec.task == "detection":
+        raise InputMismatch(
+            f"{spec.title} draws boxes, no outlines",
+            hint="run it with medcnn detect, or choose a model that segments",
+        )
     check(spec, facts)
     on_device = options.device.partition(":")[0] in ("cuda", "mps")
     backend = _backend(spec, options, calibration, on_device)

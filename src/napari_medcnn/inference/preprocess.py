@@ -59,6 +59,8 @@ class Prepared:
     ----------
     tensor : torch.Tensor
         ``(channel, x, y, z)`` float32 on the network's grid.
+    grid : Geometry
+        Where the tensor's voxels are, its axes in reverse: ``(z, y, x)``.
     way_back : WayBack, optional
         To the image's grid in file order; None where two steps interpolate, or one turns axes into
         each other: then `to_source` is the only way.
@@ -71,6 +73,7 @@ class Prepared:
     """
 
     tensor: torch.Tensor
+    grid: Geometry
     way_back: WayBack | None
     to_source: ToSource | None = None
     accepted: tuple[str, ...] = ()
@@ -135,7 +138,8 @@ def prepare(
     yield Progress(STAGE, total, total)
     way_back = trail.way_back()
     back = None if way_back else _monai_inverse(image, transforms, spec.image_key, volumes[0])
-    return Prepared(image.as_tensor().float(), way_back, back, accepted)
+    grid = Geometry.from_ras_affine(tuple(image.shape[:0:-1]), image.affine.numpy())
+    return Prepared(image.as_tensor().float(), grid, way_back, back, accepted)
 
 
 def channels_on_one_grid(

@@ -75,7 +75,7 @@ def segment(
     """
     volumes = (volume,) if isinstance(volume, Volume) else tuple(volume)
     control = control or JobControl()
-    _check_findings(volumes, options.accept_findings)
+    check_findings(volumes, options.accept_findings)
     resolve(spec, facts_of(volumes), options)  # what cannot run is refused before torch is loaded
     control.checkpoint()
     yield Progress(READING, 0, 1)
@@ -90,7 +90,7 @@ def segment(
         # The frames of a failed run hold tensors as long as someone holds the error.
         traceback.clear_frames(error.__traceback__)
         if is_out_of_memory(error) and not isinstance(error, OutOfMemory):
-            raise _out_of_memory(error) from error
+            raise out_of_memory(error) from error
         raise
     finally:
         if loaded is None:
@@ -99,14 +99,22 @@ def segment(
     yield Done(run.segmentation())
 
 
-def _out_of_memory(error: BaseException) -> OutOfMemory:
+def out_of_memory(error: BaseException) -> OutOfMemory:
+    """What people read when the memory of this computer ended."""
     return OutOfMemory(
         f"the memory of this computer did not suffice: {what_did_not_fit(error)}",
         hint="close other programs and images, or run a region of interest",
     )
 
 
-def _check_findings(volumes: Sequence[Volume], accepted: bool) -> None:
+def check_findings(volumes: Sequence[Volume], accepted: bool) -> None:
+    """Refuse images with findings that forbid measuring, unless the user accepts them.
+
+    Raises
+    ------
+    ConsentNeeded
+        With the first finding's text.
+    """
     for volume in volumes:
         findings = volume.blocking_findings
         if findings and not accepted:

@@ -66,7 +66,7 @@ def bound(
     twice = sorted(texts.keys() & call.named.keys())
     if twice:
         raise ModelError(f"{key}: {', '.join(twice)} of {call.function} is given twice")
-    return {name: evaluate(text, key, names) for name, text in (texts | call.named).items()}
+    return {name: evaluate(text, key, names) for name, text in {**texts, **call.named}.items()}
 
 
 def _dotted(node: ast.expr) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.models.config import Config
@@ -117,7 +118,8 @@ def _anchors(component: Any, network: Mapping[str, Any]) -> dict[str, Any]:
         if by_shape:
             levels = len(given["feature_map_scales"])
             count = len(given["base_anchor_shapes"])
-            numbers = [*given["feature_map_scales"], *sum(given["base_anchor_shapes"], [])]
+            lengths = itertools.chain.from_iterable(given["base_anchor_shapes"])
+            numbers = [*given["feature_map_scales"], *lengths]
             three = all(len(shape) == 3 for shape in given["base_anchor_shapes"])
         else:
             levels, first = len(given["sizes"]), given["sizes"][0]
@@ -182,8 +184,10 @@ def _box_coordinates(config: Config, stated: Any) -> BoxCoordinates:
         to_world = to_world or name == "AffineBoxToWorldCoordinated"
     if stated is None:
         return "centres" if to_world else "edges"
-    if stated == "centres" or stated == "edges":
-        return stated
+    for known in get_args(BoxCoordinates):
+        if stated == known:
+            coordinates: BoxCoordinates = known
+            return coordinates
     raise ModelError(f"medcnn.box_coordinates is {stated!r}, neither centres nor edges")
 
 

@@ -35,13 +35,16 @@ def build_retinanet(spec: ModelSpec) -> torch.nn.Module:
     given = {k: v for k, v in described["backbone"].items() if k != "_target_"}
     try:
         backbone = getattr(resnet, described["backbone"]["_target_"])(**_tuples(given))
-        return RetinaNet(
+        network: torch.nn.Module = RetinaNet(
             spatial_dims=3,
             num_classes=described["num_classes"],
             num_anchors=described["num_anchors"],
-            feature_extractor=Pyramid(backbone, described["returned_layers"]),
+            feature_extractor=Pyramid(
+                backbone, described["returned_layers"], backbone.in_planes // 8
+            ),
             size_divisible=described["size_divisible"],
         )
+        return network
     except (TypeError, ValueError, KeyError, AssertionError, AttributeError) as error:
         raise ModelError(
             f"the network RetinaNet cannot be built as described: {error}", source=spec.path
@@ -57,9 +60,11 @@ class Pyramid(torch.nn.Module):
         Its layers are called ``layer1`` to ``layer4``.
     layers : sequence of int
         Which of them feed the pyramid; there is one level more, pooled from the last.
+    width : int
+        Channels of ``layer1``; every further layer has twice as many.
     """
 
-    def __init__(self, backbone: torch.nn.Module, layers: Sequence[int]) -> None:
+    def __init__(self, backbone: torch.nn.Module, layers: Sequence[int], width: int) -> None:
         super().__init__()
         last = f"layer{max(layers)}"
         names = [name for name, _ in backbone.named_children()]
@@ -67,10 +72,9 @@ class Pyramid(torch.nn.Module):
             {name: backbone.get_submodule(name) for name in names[: names.index(last) + 1]}
         )
         self._seen = tuple(f"layer{n}" for n in layers)
-        narrow = backbone.in_planes // 8  # as in MONAI: channels of the first layer
         self.fpn = FeaturePyramidNetwork(
             spatial_dims=3,
-            in_channels_list=[narrow * 2 ** (n - 1) for n in layers],
+            in_channels_list=[width * 2 ** (n - 1) for n in layers],
             out_channels=PYRAMID_CHANNELS,
             extra_blocks=LastLevelMaxPool(3),
         )

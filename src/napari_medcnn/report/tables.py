@@ -100,7 +100,7 @@ def write_lesions_json(
             "unit": volume.unit,
             "spacing_known": volume.spacing_known,
             "resampled": volume.resampled,
-            "geometry": _geometry(volume.geometry),
+            "geometry": geometry_record(volume.geometry),
             "findings": [finding.to_json() for finding in volume.findings],
         },
         "labels": [
@@ -223,7 +223,8 @@ def _full_record(lesion: Lesion) -> dict[str, Any]:
     }
 
 
-def _geometry(geometry: Geometry) -> dict[str, Any]:
+def geometry_record(geometry: Geometry) -> dict[str, Any]:
+    """A grid, JSON-able."""
     return {
         "shape": list(geometry.shape),
         "spacing_mm": list(geometry.spacing),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_medcnn.core.geometry import Index
 from napari_medcnn.core.lesion import Lesion
 from napari_medcnn.core.volume import Volume
 
@@ -35,8 +36,13 @@ def choose_window(volume: Volume, lesions: tuple[Lesion, ...]) -> Window:
     Percentiles are the 0.5th and the 99.5th of the values above the least one, which in most
     scans is the empty background.
     """
+    return window_at(volume, (lesions[0].bbox_start, lesions[0].bbox_stop) if lesions else None)
+
+
+def window_at(volume: Volume, box: tuple[Index, Index] | None) -> Window:
+    """As :func:`choose_window`, by what surrounds a half-open box of voxels ``(z, y, x)``."""
     if volume.modality == "CT" and volume.unit == "HU":
-        return LUNG if lesions and _is_in_lung(volume.array, lesions[0]) else SOFT_TISSUE
+        return LUNG if box is not None and _is_in_lung(volume.array, box) else SOFT_TISSUE
     sample = volume.array.ravel(order="K")
     sample = sample[:: max(1, sample.size // _SAMPLED_VOXELS)]
     sample = sample[np.isfinite(sample)].astype(np.float64)
@@ -47,9 +53,9 @@ def choose_window(volume: Volume, lesions: tuple[Lesion, ...]) -> Window:
     return Window(float(low), float(max(high, low + 1e-6)))
 
 
-def _is_in_lung(array: npt.NDArray[Any], lesion: Lesion) -> bool:
+def _is_in_lung(array: npt.NDArray[Any], box: tuple[Index, Index]) -> bool:
     around = tuple(
         slice(max(start - _SURROUNDINGS_VOXELS, 0), stop + _SURROUNDINGS_VOXELS)
-        for start, stop in zip(lesion.bbox_start, lesion.bbox_stop, strict=True)
+        for start, stop in zip(*box, strict=True)
     )
     return float(np.nanmedian(array[around])) < _LUNG_BELOW_HU
