@@ -193,7 +193,7 @@ def test_a_leak_is_an_error_whatever_leaks() -> None:
         replace(case, images=manifest.cases[2].images) if case.id == "c004" else case
         for case in manifest.cases
     )
-    with pytest.raises(LeakError, match="image .*2.png"):
+    with pytest.raises(LeakError, match=r"image .*2\.png"):
         require_no_leak(replace(manifest, cases=same), split)
     with pytest.raises(MedcnnError, match="c9"):
         require_no_leak(manifest, replace(split, test=("c9",)))
