@@ -14,6 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,11 +22,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import napari_medcnn as mc
 from benchmarks.large_ct import make_bundle, make_ct
+from napari_medcnn.core.events import run_to_end
+from napari_medcnn.core.geometry import Index
+from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
-from napari_medcnn.inference.backends.open import open_backend
+from napari_medcnn.inference.backends.base import Backend
 from napari_medcnn.inference.backends.openvino_backend import OpenVinoBackend
 from napari_medcnn.inference.backends.openvino_runtime import openvino
 from napari_medcnn.inference.backends.torch_backend import TorchBackend
+from napari_medcnn.inference.loaded import LoadedModel
+from napari_medcnn.inference.options import RunOptions
+from napari_medcnn.inference.placement import Placement
+from napari_medcnn.inference.segment import segment
 from napari_medcnn.models.networks import build_network
 from napari_medcnn.models.spec import ModelSpec
 
@@ -65,33 +73,53 @@ def window_flops(spec: ModelSpec) -> float:
     return float(counter.get_total_flops())
 
 
+class _Timed(LoadedModel):
+    """Notes how long it opens backends, and how long they compute."""
+
+    opening = seconds = 0.0
+
+    def backend(
+        self, placement: Placement, roi: Index, options: RunOptions | None = None
+    ) -> Backend:
+        begin = time.perf_counter()
+        opened = super().backend(placement, roi, options)
+        self.opening += time.perf_counter() - begin
+        if not hasattr(opened, "untimed"):
+            opened.untimed = opened.logits
+            opened.logits = partial(self._logits, opened.untimed)
+        return opened
+
+    def _logits(self, untimed: Callable[[torch.Tensor], torch.Tensor], windows: torch.Tensor):
+        begin = time.perf_counter()
+        logits = untimed(windows)
+        self.seconds += time.perf_counter() - begin
+        return logits
+
+
 def _table(backend: str, volume: Volume, spec: ModelSpec, flops: float, peak: float) -> None:
+    options = RunOptions(backend=backend)
+    loaded = _Timed(spec, options)
     begin = time.perf_counter()
-    facts = mc.segment(volume, spec, backend=backend).parameters
+    run = run_to_end(segment(volume, spec, options=options, loaded=loaded), Segmentation)
     whole = time.perf_counter() - begin
+    loaded.close()
+    facts = run.parameters
     seen = facts["windows"] - facts["windows_reused"]
     done = seen * flops / 1e9
     print(f"\n{backend}: {facts['windows']} windows, the network saw {seen}; {whole:.1f} s")
     print(f"   whole run {done / whole:6.0f} GFLOP/s, {done / whole / peak:6.1%} of the peak")
-    per_window = _window_seconds(backend, spec)
     rows = {
         f"the network at the peak of {peak:.0f} GFLOP/s": done / peak,
-        "the network's layers below that peak": seen * per_window - done / peak,
-        "sums, interpolation and labels": facts["seconds"]["network"] - seen * per_window,
+        "the network's layers below that peak": loaded.seconds - done / peak,
+        "opening the network": loaded.opening,
+        "sums, interpolation and labels": facts["seconds"]["network"]
+        - loaded.seconds
+        - loaded.opening,
         **{stage: s for stage, s in facts["seconds"].items() if stage != "network"},
     }
     rows["the rest"] = whole - sum(rows.values())
     for what, seconds in rows.items():
         print(f"   {seconds:7.2f} s {seconds / whole:6.1%}  {what}")
-
-
-def _window_seconds(backend: str, spec: ModelSpec) -> float:
-    """Seconds of a window, alone."""
-    opened = open_backend(spec, "openvino" if backend == "openvino" else "torch", roi=spec.roi_size)
-    window = torch.rand(1, len(spec.channels), *reversed(spec.roi_size))
-    seconds = _seconds(lambda: opened.logits(window))
-    opened.close()
-    return seconds
 
 
 def _product() -> Callable[[], object]:
