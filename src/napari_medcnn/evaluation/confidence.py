@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -90,10 +90,16 @@ def bootstrap_interval(
     kept = [name for name, is_there in zip(names, there, strict=True) if is_there]
     numbers = numbers[there]
 
-    def mean(cases: Indices) -> float:
-        return float(numbers[cases].mean())
+    members = _members(kept)
+    sums = np.array([numbers[of].sum() for of in members])
+    counts = np.array([len(of) for of in members], dtype=np.float64)
 
-    return bootstrap_statistic(mean, kept, seed, level=level, resamples=resamples, method=method)
+    def draw() -> _Spread:
+        return _drawn((sums, counts), _ratio_of_sums, seed, level, resamples, method)
+
+    estimate = float(numbers.mean()) if len(numbers) else float("nan")
+    bare = Interval(estimate, None, None, len(numbers), len(members), level, method)
+    return _interval(bare, draw)
 
 
 def bootstrap_statistic(
@@ -119,55 +125,63 @@ def bootstrap_statistic(
     """
     members = _members(groups)
     count = len(groups)
-    estimate = float(statistic(np.arange(count))) if count else float("nan")
-    if not np.isfinite(estimate):
-        return Interval(None, None, None, count, len(members), level, method, "does not exist")
-    bare = Interval(estimate, None, None, count, len(members), level, method)
-    if len(members) < FEWEST_GROUPS:
-        return _noted(bare, "one patient alone: there is no interval between patients")
 
     def of_groups(drawn: npt.NDArray[np.int64]) -> float:
         return float(statistic(np.concatenate([members[g] for g in drawn])))
 
-    spread = _distribution(of_groups, len(members), seed, level, resamples, method)
-    undefined = float(np.mean(~np.isfinite(spread.drawn)))
-    if undefined > MAX_UNDEFINED:
-        return _noted(bare, f"the figure does not exist in {undefined:.0%} of the resamples")
-    if np.isfinite([spread.low, spread.high]).all():
-        return Interval(estimate, spread.low, spread.high, count, len(members), level, method)
-    tail = (1 - level) / 2
-    low, high = np.nanquantile(spread.drawn, [tail, 1 - tail])
-    note = f"without the {undefined:.1%} of resamples that lack the figure" if undefined else ""
-    return Interval(
-        estimate, float(low), float(high), count, len(members), level, "percentile", note
-    )
+    def draw() -> _Spread:
+        return _drawn((np.arange(len(members)),), of_groups, seed, level, resamples, method)
+
+    estimate = float(statistic(np.arange(count))) if count else float("nan")
+    return _interval(Interval(estimate, None, None, count, len(members), level, method), draw)
 
 
 @dataclass(frozen=True, eq=False)
 class _Spread:
+    """SciPy's interval, NaN where it has none, and the figure of each resample."""
+
     low: float
     high: float
     drawn: npt.NDArray[np.float64]
 
 
-def _distribution(
-    statistic: Callable[[npt.NDArray[np.int64]], float],
-    count: int,
+def _interval(bare: Interval, draw: Callable[[], _Spread]) -> Interval:
+    """The estimate with its interval, or with why there is none."""
+    if bare.estimate is None or not np.isfinite(bare.estimate):
+        return replace(bare, estimate=None, note="does not exist")
+    if bare.groups < FEWEST_GROUPS:
+        return replace(bare, note="one patient alone: there is no interval between patients")
+    spread = draw()
+    undefined = float(np.mean(~np.isfinite(spread.drawn)))
+    if undefined > MAX_UNDEFINED:
+        return replace(bare, note=f"the figure does not exist in {undefined:.0%} of the resamples")
+    if np.isfinite([spread.low, spread.high]).all():
+        return replace(bare, low=spread.low, high=spread.high)
+    tail = (1 - bare.level) / 2
+    low, high = (float(end) for end in np.nanquantile(spread.drawn, [tail, 1 - tail]))
+    note = f"without the {undefined:.1%} of resamples that lack the figure" if undefined else ""
+    return replace(bare, low=low, high=high, method="percentile", note=note)
+
+
+def _drawn(
+    data: tuple[npt.NDArray[Any], ...],
+    statistic: Callable[..., Any],
     seed: int,
     level: float,
     resamples: int,
     method: Method,
 ) -> _Spread:
-    """SciPy's bootstrap of numbers of groups."""
+    """SciPy's bootstrap of groups: of their sums and counts, or of their numbers."""
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
         # Where all values are alike there is no BCa; its place is taken by percentiles.
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         warnings.simplefilter("ignore", RuntimeWarning)
         found = stats.bootstrap(
-            (np.arange(count),),
+            data,
             statistic,
             n_resamples=resamples,
-            vectorized=False,
+            paired=len(data) > 1,
+            vectorized=len(data) > 1,
             confidence_level=level,
             method=method,
             rng=np.random.default_rng(seed),
@@ -178,6 +192,14 @@ def _distribution(
     )
 
 
+def _ratio_of_sums(
+    sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], axis: int = -1
+) -> npt.NDArray[np.float64]:
+    """The mean over the cases of the groups that were drawn."""
+    means: npt.NDArray[np.float64] = sums.sum(axis) / counts.sum(axis)
+    return means
+
+
 def _members(groups: Sequence[str]) -> list[Indices]:
     """The numbers of the cases of each group, groups in the order of their names."""
     if not groups:
@@ -185,16 +207,3 @@ def _members(groups: Sequence[str]) -> list[Indices]:
     names, inverse = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     return np.split(order, np.cumsum(np.bincount(inverse, minlength=len(names)))[:-1])
-
-
-def _noted(interval: Interval, note: str) -> Interval:
-    return Interval(
-        interval.estimate,
-        None,
-        None,
-        interval.cases,
-        interval.groups,
-        interval.level,
-        interval.method,
-        note,
-    )
