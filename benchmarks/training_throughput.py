@@ -6,9 +6,10 @@ The limit is a bare loop over batches that are tensors in memory: same network, 
 threads, nothing to prepare. Each loop runs `--rounds` times in turn with the bare one, from its
 fourth step on; the table gives the median of the ratios, so that what else the machine does meets
 both alike. The ratio in core time counts what all threads of the process computed, which hardly
-depends on other programs; it leaves out MONAI's worker processes. MONAI's loop is that of its tutorials: CacheDataset, RandCropByPosNegLabeld, DataLoader
-with worker processes; with RandAffined and intensity transforms at the rates of ``standard`` where
-it augments.
+depends on other programs; it leaves out MONAI's worker processes.
+
+MONAI's loop is that of its tutorials: CacheDataset, RandCropByPosNegLabeld, DataLoader with worker
+processes; with RandAffined and intensity transforms at the rates of ``standard`` where it augments.
 """
 
 from __future__ import annotations
