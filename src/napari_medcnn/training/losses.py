@@ -128,7 +128,12 @@ def _overlap(name: str) -> LossFunction | None:
 def _cross_entropy(
     logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None
 ) -> torch.Tensor:
-    return functional.cross_entropy(logits, target, None if weight is None else weight.to(logits))
+    """The weighted mean; 0 where nothing has a weight, which PyTorch's own divides by."""
+    if weight is None:
+        return functional.cross_entropy(logits, target)
+    there = weight.to(logits)
+    summed = functional.cross_entropy(logits, target, there, reduction="sum")
+    return summed / there[target].sum().clamp_min(SMOOTH)
 
 
 def _focal(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
