@@ -45,6 +45,14 @@ LIGHT_MODULES = (
     "models.registry",
     "models.bundle",
     "inference.plan",
+    "training.default_grid",
+    "training.default_means",
+    "training.defaults",
+    "training.fingerprint",
+    "training.networks",
+    "training.origin",
+    "training.proposal",
+    "training.topology",
 )
 """Whatever decides without running a network."""
 

@@ -54,10 +54,18 @@ MEANS: Mapping[tuple[Task, int, Kind], Means] = {
 voxels a second, a DynUNet of the same filters a fifth of it); sizes on a GPU are nnU-Net's for
 8 GB."""
 
+CPU_SPEED: Mapping[str, float] = {
+    "dynunet": 0.2,
+    "attention_unet": 0.2,
+    "segresnet": 0.5,
+    "swinunetr": 0.05,
+}
+"""How fast a segmentation network trains on a CPU beside the default one; measured on two cores."""
+
 SMALL_FILTERS, MOST_SMALL_FILTERS = 16, 256
 
 LONG_RUN_STEPS = 10_000
-"""From so many steps on plain gradient descent with momentum ends better than AdamW."""
+"""From so many steps on, plain gradient descent with momentum ends better than AdamW."""
 
 CLIP_NORM = 12.0
 """nnU-Net's bound of the gradient."""

@@ -20,6 +20,7 @@ from napari_medcnn.training.default_grid import (
     target_spacing,
 )
 from napari_medcnn.training.default_means import (
+    CPU_SPEED,
     MEANS,
     Kind,
     Means,
@@ -261,6 +262,7 @@ class _Plan:
         """How many steps there will be, as far as can be told."""
         batch = self._batch()
         per_s = self._means.voxels_per_s / (batch * prod(self._patch))
+        per_s *= CPU_SPEED.get(self.network, 1.0) if self._kind == "cpu" else 1.0
         fewest, most = STEPS
         cases = len(self._fingerprint.cases)
         if self._minutes is not None:
