@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -105,7 +105,7 @@ def add_case(
         former = _former(manifest if known else None, case, replace_case)
         ordered = _ordered(manifest, channels, case)
         labels = _as_stored(manifest, drawn, case)
-        written = _written(file.parent, case, ordered, labels, drawn)
+        written = _written(file.parent, case, ordered, labels)
         entry = replace(written, patient=patient)
         others = () if known is None else known.cases
         kept = tuple(other for other in others if former is None or other.id != former.id)
@@ -233,7 +233,6 @@ def _written(
     case: str,
     volumes: Sequence[Volume],
     labels: tuple[npt.NDArray[np.unsignedinteger], tuple[Label, ...]],
-    drawn: Drawn,
 ) -> TrainCase:
     """The case with its files, under names that nothing in the folder has yet."""
     stem = _free_stem(folder, case, len(volumes))
@@ -267,7 +266,8 @@ def _free_stem(folder: Path, case: str, channels: int) -> str:
 def _remove(case: TrainCase) -> None:
     for path in (*case.images, case.label):
         if path is not None:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # what went wrong first is what the user has to know
+                path.unlink()
 
 
 def _remove_unnamed(former: TrainCase, manifest: Manifest, folder: Path) -> None:

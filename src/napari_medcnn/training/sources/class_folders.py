@@ -54,9 +54,9 @@ def class_folders(folder: Path, *, name: str = "", modality: str = "") -> Manife
     classes = sorted({str(case.target) for case in found}, key=lambda name: (name.lower(), name))
     if len(classes) < 2:
         raise ReadError(
-            f"holds images of {len(classes)} classes; at least two are needed",
+            f"has {len(classes)} folders with images: no classes to tell apart, and no labels",
             source=folder,
-            hint="one folder for each class, with its images in it",
+            hint="a folder for each class, or label maps in a folder labels beside images",
         )
     if _are_cases(found):
         raise ReadError(
