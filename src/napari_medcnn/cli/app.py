@@ -19,6 +19,7 @@ from napari_medcnn.cli import (
     models,
     pacs,
     segment,
+    train,
 )
 from napari_medcnn.cli.output import fail
 from napari_medcnn.core.errors import Cancelled, MedcnnError
@@ -42,6 +43,7 @@ cli.add_typer(dataset.group, name="dataset")
 cli.add_typer(pacs.group, name="pacs")
 cli.command("segment")(segment.segment)
 cli.command("detect")(detect.detect)
+cli.command("train")(train.train)
 cli.command("lesions")(lesions.lesions)
 cli.command("export")(export.export)
 
