@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "deidentify",
+    "detect",
     "lesions",
     "list_models",
     "load_model",

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from napari_medcnn.core.detection import Detections
     from napari_medcnn.core.events import Event, JobControl
     from napari_medcnn.core.lesion import LesionTable
     from napari_medcnn.core.segmentation import Segmentation
@@ -201,6 +202,60 @@ def segment(
 
     job = segment_job(volume, _spec(model), control, RunOptions(**options))
     return run_to_end(job, Segmentation, on_event)
+
+
+def detect(
+    volume: Volume | Sequence[Volume],
+    model: str | Path | ModelSpec,
+    *,
+    on_event: Callable[[Event], None] | None = None,
+    control: JobControl | None = None,
+    **options: Any,
+) -> Detections:
+    """Find objects in an image as boxes with scores; returns when it is done.
+
+    Parameters
+    ----------
+    volume : Volume or sequence of Volume
+        The image; for a model of several channels one volume each, in the model's order.
+    model : str, Path or ModelSpec
+        One that detects, as for :func:`load_model`.
+    on_event, control
+        As for :func:`segment`.
+    **options
+        ``device``, ``precision``, ``threads``, ``region``, ``accept_findings``, and as
+        ``threshold`` the score from which a box counts.
+
+    Returns
+    -------
+    Detections
+        ``boxes``, the highest score first, each with its corners, middle and size in LPS mm.
+
+    Raises
+    ------
+    InputMismatch
+        When the image does not fit the model.
+    ModelError
+        When the model cannot be loaded, or is none that detects.
+    Cancelled
+        When `control` was cancelled.
+
+    Examples
+    --------
+    >>> import napari_medcnn as mc
+    >>> (volume,) = mc.read(mc.sample_path("flair_baseline"))
+    >>> mc.detect(volume, "flair_lesions")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    napari_medcnn.core.errors.ModelError: ... draws no boxes (choose a model that detects)
+    """
+    from napari_medcnn.core.detection import Detections
+    from napari_medcnn.core.events import run_to_end
+    from napari_medcnn.inference.detect import detect as detect_job
+    from napari_medcnn.inference.options import RunOptions
+
+    job = detect_job(volume, _spec(model), control, RunOptions(**options))
+    return run_to_end(job, Detections, on_event)
 
 
 def lesions(
