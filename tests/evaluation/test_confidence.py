@@ -42,11 +42,11 @@ def test_many_scans_of_a_patient_do_not_make_an_interval_narrower() -> None:
 
 
 def test_patients_are_drawn_with_all_of_their_cases() -> None:
-    groups = ["b", "a", "a", "b", "c"]
+    groups = ["b", "a", "a", "b", "c", "d", "e"]
     seen: list[tuple[int, ...]] = []
 
     def record(cases: np.ndarray) -> float:
-        seen.append(tuple(np.bincount(cases, minlength=5)))
+        seen.append(tuple(np.bincount(cases, minlength=7)))
         return float(cases.mean())
 
     bootstrap_statistic(record, groups, resamples=50, method="percentile")
@@ -61,10 +61,11 @@ def test_cases_without_the_figure_are_left_out_and_counted() -> None:
     assert (found.cases, found.groups) == (2, 2)
 
 
-def test_one_patient_has_a_figure_and_no_interval() -> None:
-    found = bootstrap_interval([0.5, 0.7], groups=["a", "a"])
+@pytest.mark.parametrize(("groups", "words"), [("aaaa", "1 patient:"), ("aabb", "2 patients:")])
+def test_few_patients_have_a_figure_and_no_interval(groups: str, words: str) -> None:
+    found = bootstrap_interval([0.5, 0.7, 0.5, 0.7], groups=list(groups))
     assert (found.estimate, found.low, found.high) == (pytest.approx(0.6), None, None)
-    assert "one patient" in found.note
+    assert found.note.startswith(words)
 
 
 def test_without_any_case_there_is_nothing() -> None:

@@ -32,9 +32,10 @@ from napari_medcnn.models.weights import load_state
 from napari_medcnn.training.checkpoint import read_checkpoint
 from napari_medcnn.training.export import Exported, export_bundle, finish
 from napari_medcnn.training.held_out import HeldOut, read_network
-from napari_medcnn.training.job import NetworkChoice, Sampling, TrainJob
+from napari_medcnn.training.job import Ending, NetworkChoice, Sampling, TrainJob
 from napari_medcnn.training.networks import build
 from napari_medcnn.training.prepared_case import prepare_case
+from napari_medcnn.training.run import Trained, train
 from napari_medcnn.training.strict_json import read_record
 from tests.training.made_run import (
     checkpoint,
@@ -44,6 +45,7 @@ from tests.training.made_run import (
     tiny_job,
     with_test_part,
 )
+from tests.training.tiny_run import RESOURCES
 
 CPU = RunOptions(device="cpu", backend="torch", threads=1)
 
@@ -293,6 +295,21 @@ def test_held_out_figures_are_those_of_the_labels_that_a_user_gets(tmp_path: Pat
     card = (find_model("balls").path / "docs" / "README.md").read_text()
     assert f"{mean:.3f}" in card
     assert "2 test cases of 2 patients" in card
+
+
+def test_a_real_run_ends_in_a_model_that_does_what_was_learnt(tmp_path: Path) -> None:
+    ending = Ending(epochs=12, validate_every=6)
+    job = with_test_part(tiny_job(tmp_path / "data", cases=8, ending=ending))
+    run_to_end(train(job, tmp_path / "run", RESOURCES), Trained)
+    held_out = finished(tmp_path / "run").held_out
+    assert held_out is not None
+    assert "12 of 12 epochs" in (find_model("balls").path / "docs" / "README.md").read_text()
+    before = make_run(tmp_path / "untaught", job)
+    untaught = finished(before.path).held_out
+    assert untaught is not None
+    taught, random = (h.segmentation[0].figures["dice"].estimate for h in (held_out, untaught))
+    assert taught is not None and random is not None
+    assert taught > random + 0.3
 
 
 def test_figures_of_other_weights_are_not_in_the_card(tmp_path: Path) -> None:

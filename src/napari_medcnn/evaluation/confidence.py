@@ -20,8 +20,9 @@ Indices: TypeAlias = npt.NDArray[np.int64]
 
 LEVEL = 0.95
 RESAMPLES = 2000
-FEWEST_GROUPS = 2
-"""Of one patient nothing can be drawn but that patient again."""
+FEWEST_GROUPS = 5
+"""Four patients can be drawn in 35 different ways, two in three: an interval of these would be the
+range of what was seen, and would look like certainty."""
 
 MAX_UNDEFINED = 0.1
 """An interval whose figure does not exist in more of the resamples would be of other data."""
@@ -150,7 +151,8 @@ def _interval(bare: Interval, draw: Callable[[], _Spread]) -> Interval:
     if bare.estimate is None or not np.isfinite(bare.estimate):
         return replace(bare, estimate=None, note="does not exist")
     if bare.groups < FEWEST_GROUPS:
-        return replace(bare, note="one patient alone: there is no interval between patients")
+        number = f"{bare.groups} patient{'s' * (bare.groups != 1)}"
+        return replace(bare, note=f"{number}: too few for an interval between patients")
     spread = draw()
     undefined = float(np.mean(~np.isfinite(spread.drawn)))
     if undefined > MAX_UNDEFINED:

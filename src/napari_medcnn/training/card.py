@@ -115,8 +115,7 @@ def _data(job: TrainJob) -> str:
     lines = [
         f"- Data set: {manifest.name}{_described(manifest.description)}",
         f"- Licence of the data: {licence}",
-        f"- Channels: {', '.join(manifest.channels)}"
-        + (f" ({manifest.modality})" if manifest.modality else ""),
+        f"- Channels: {', '.join(manifest.channels)}{_modality(manifest.modality)}",
         f"- Classes: {', '.join(manifest.classes)}",
         f"- Cases in the data set: {len(manifest.cases)}; drawn with seed {split.seed}"
         + (f", fold {split.fold + 1} of {split.folds}" if split.folds > 1 else ""),
@@ -125,6 +124,10 @@ def _data(job: TrainJob) -> str:
     if _unknown(job):
         lines.append(f"- {UNKNOWN_PATIENTS}")
     return "\n".join(lines) + "\n\n" + table(("part", "cases", "patients"), rows)
+
+
+def _modality(name: str) -> str:
+    return f" (modality {name})" if name else ""
 
 
 def _described(text: str) -> str:
