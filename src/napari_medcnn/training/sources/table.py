@@ -16,6 +16,8 @@ from napari_medcnn.training.sources.classes import LabelClasses, classes_in
 from napari_medcnn.training.sources.entries import stem
 
 _NAMED = ("id", "patient", "label", "class", "part")
+_OURS = {name: name for name in (*_NAMED, "image")} | {"case": "id"}
+"""Columns in lower case, and what they are; tables of a batch call a case's name ``case``."""
 
 
 def table(
@@ -28,9 +30,9 @@ def table(
 ) -> Manifest:
     """The data set of a table with a header.
 
-    Columns are ``id``, ``patient`` and ``part`` (each may be missing), ``label`` (a label map) or
-    ``class`` (its name), and ``image``, or one column for each channel, called after it. Paths
-    are absolute, or start at the table's folder.
+    Columns are ``id`` (or ``case``), ``patient`` and ``part`` (each may be missing), ``label`` (a
+    label map) or ``class`` (its name), and ``image``, or one column for each channel, called after
+    it. Paths are absolute, or start at the table's folder.
 
     Parameters
     ----------
@@ -85,7 +87,7 @@ def _rows(path: Path) -> tuple[tuple[str, ...], list[dict[str, str]]]:
     except csv.Error as error:
         raise ReadError(f"is no table: {error}", source=path) from error
     header = [cell.strip() for cell in lines[0]] if lines else []
-    columns = tuple(cell.lower() if cell.lower() in (*_NAMED, "image") else cell for cell in header)
+    columns = tuple(_OURS.get(cell.lower(), cell) for cell in header)
     rows = []
     for number, line in enumerate(lines[1:], start=2):
         if not any(cell.strip() for cell in line):
