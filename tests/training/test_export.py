@@ -173,6 +173,31 @@ def test_several_channels_keep_their_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # MONAI's own
+def test_channels_may_be_frames_of_one_file(tmp_path: Path) -> None:
+    job = tiny_job(tmp_path / "data")
+    cases = []
+    for case in job.manifest.cases:
+        stored = nib.load(case.images[0])
+        array = np.asarray(stored.dataobj)
+        both = tmp_path / "data" / f"{case.id}_4d.nii.gz"
+        nib.save(nib.Nifti1Image(np.stack([array, array[::-1]], -1), stored.affine), both)
+        cases.append(replace(case, images=(both,)))
+    manifest = replace(job.manifest, channels=("T1", "T2"), cases=tuple(cases))
+    job = with_test_part(replace(job, manifest=manifest))
+    result = finished(make_run(tmp_path / "run", job).path)
+    assert result.held_out is not None and result.held_out.cases == 2
+    (tmp_path / "in").mkdir()
+    shutil.copy(cases[0].images[0], tmp_path / "in")
+    theirs = by_monai(result.bundle, tmp_path / "in", tmp_path / "out")
+    (volume,) = read(cases[0].images[0])
+    frames = [volume.frame(n) for n in range(volume.frame_count)]
+    spec = read_bundle(result.bundle)
+    ours = run_to_end(segment(frames, spec, options=CPU), Segmentation)
+    stored = frames[0].on_source_grid(ours.array)[0].transpose(2, 1, 0)
+    assert (np.asarray(nib.load(theirs).dataobj) == stored).mean() >= 0.999
+
+
+@pytest.mark.filterwarnings("ignore")  # MONAI's own
 def test_a_network_of_pictures_sees_slice_after_slice(tmp_path: Path) -> None:
     job = tiny_job(tmp_path / "data", sampling=Sampling((1, 8, 8)))
     job = replace(job, network=replace(job.network, dimensions=2))

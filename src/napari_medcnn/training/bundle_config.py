@@ -50,7 +50,7 @@ _ONE_FOLDER = (
     "$[sorted(glob.glob(folder + '/*.nii.gz')) "
     "for folder in sorted(glob.glob(@dataset_dir + '/*/'))]"
 )
-"""A case of several channels is a folder of files, whose names stand in the channels' order."""
+"""A case of several files is a folder of them, whose names stand in the channels' order."""
 
 
 def inference_config(job: TrainJob, definition: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def inference_config(job: TrainJob, definition: Mapping[str, Any]) -> dict[str, 
     return config | {
         "output_dir": "$@bundle_root + '/eval'",
         "dataset_dir": "/path/to/images",
-        "datalist": _ONE_FILE if len(job.manifest.channels) == 1 else _ONE_FOLDER,
+        "datalist": _ONE_FILE if len(job.manifest.cases[0].images) == 1 else _ONE_FOLDER,
         "dataset": {
             "_target_": "Dataset",
             "data": "$[{@image_key: files} for files in @datalist]",

@@ -151,7 +151,12 @@ def _segmented(
     rules: Rules,
 ) -> Generator[Event, None, HeldOut]:
     labelled = [LabelledCase(c.id, group_of(job, c), _Loader(job, c)) for c in cases]
-    options = replace(NOTHING_KEPT, device=resources.device, threads=resources.threads)
+    options = replace(
+        NOTHING_KEPT,
+        device=resources.device,
+        threads=resources.threads,
+        accept_findings=True,  # the check of the data set told of them before the training
+    )
     table = CaseTable(())
     for event in evaluate_cases(read_bundle(bundle), labelled, control, options, rules):
         if isinstance(event, Done):

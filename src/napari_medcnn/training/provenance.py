@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from importlib.metadata import version
 from typing import Any
 
 from napari_medcnn.core.segmentation import ModelReference
-from napari_medcnn.models.bundle import read_bundle
+from napari_medcnn.models.bundle import open_metadata
+from napari_medcnn.models.card import section
+from napari_medcnn.models.registry import read_model
 from napari_medcnn.models.weights import combined_sha256, sha256
 from napari_medcnn.training.bundle_config import WEIGHTS
 from napari_medcnn.training.card import Making
@@ -23,10 +24,10 @@ def origin_reference(job: TrainJob) -> tuple[ModelReference | None, str]:
     if folder is None:
         return None, ""
     if job.manifest.task == "segmentation":
-        spec = read_bundle(folder)
+        spec = read_model(folder)
         return spec.reference(combined_sha256(spec.weight_files)), spec.licence
-    own = json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    said = own.get("medcnn", {})
+    own = open_metadata(folder)
+    said = section(own, "medcnn")
     name = str(said.get("id", folder.name))
     reference = ModelReference(
         name, str(own.get("version", "")), sha256(folder / WEIGHTS), str(said.get("title", name))
