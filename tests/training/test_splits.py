@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -107,6 +109,23 @@ def test_a_rare_class_stands_on_both_sides_when_two_patients_have_it() -> None:
         split = make_split(manifest, seed=seed)
         kinds = [{manifest.case(name).target for name in part} for part in split.parts.values()]
         assert kinds[0] == kinds[1] == {"a", "b", "rare"}
+
+
+def test_thousands_of_patients_are_divided_at_once() -> None:
+    rng = np.random.default_rng(0)
+    patients = [int(n) for n in rng.integers(0, 3000, 9000)]
+    kinds = [str(kind) for kind in rng.choice(["a", "b", "rare"], 9000, p=[0.6, 0.37, 0.03])]
+    manifest = classified(patients, kinds)
+    start = time.process_time()
+    split = make_split(manifest, validation=0.15, test=0.2, grouping=grouping_of(manifest))
+    assert time.process_time() - start < 5
+    require_usable(manifest, split)
+    whole = Counter(kinds)
+    target = {case.id: case.target for case in manifest.cases}
+    for part, share in (("validation", 0.15), ("test", 0.2)):
+        drawn = Counter(target[name] for name in split.parts[part])  # type: ignore[index]
+        for kind, count in whole.items():
+            assert abs(drawn[str(kind)] / count - share) < (0.08 if kind == "rare" else 0.02)
 
 
 def test_different_seeds_give_different_splits() -> None:

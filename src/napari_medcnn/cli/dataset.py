@@ -86,15 +86,16 @@ def check(
     split: Annotated[
         Path | None, typer.Option(help="Of dataset split: hold its parts apart.")
     ] = None,
+    fold: Annotated[int, typer.Option(help="Which of the split's folds.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """List everything that is wrong with a data set; exit code 1 when training is not possible."""
     from napari_medcnn.training.check import problems
     from napari_medcnn.training.manifest import read_manifest
-    from napari_medcnn.training.splits import read_splits
+    from napari_medcnn.training.splits import read_split
 
     dataset = read_manifest(manifest)
-    chosen = None if split is None else read_splits(split, dataset)[0]
+    chosen = None if split is None else read_split(split, dataset, fold)
     found: tuple[Problem, ...] = output.follow(problems(dataset, chosen), tuple)
     errors = sum(problem.severity == "error" for problem in found)
     if as_json:

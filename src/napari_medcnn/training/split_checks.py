@@ -42,7 +42,10 @@ def require_no_leak(manifest: Manifest, split: Split) -> None:
         ("group", {name: [group] for name, group in split.groups.items()}),
         (
             "image",
-            {name: [os.path.realpath(p) for p in case.images] for name, case in known.items()},
+            {
+                name: [os.path.normpath(path.absolute()) for path in case.images]
+                for name, case in known.items()
+            },
         ),
     ):
         _require_apart(what, split, keys)
@@ -62,8 +65,8 @@ def require_usable(manifest: Manifest, split: Split) -> None:
     for part in _NEEDED:
         if not split.parts[part]:
             raise MedcnnError(f"the split's {part} part is empty")
-    parts = split.parts.values()
-    bare = [name for part in parts for name in part if not manifest.has_truth(manifest.case(name))]
+    taught = {case.id for case in manifest.cases if manifest.has_truth(case)}
+    bare = [name for part in split.parts.values() for name in part if name not in taught]
     if bare:
         raise MedcnnError(f"cases of the split have no label or class: {listed(bare)}")
 
