@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 
 from napari_medcnn.training.job import (
     Ending,
@@ -26,6 +25,8 @@ RESOURCES = Resources(device="cpu", threads=1, workers=1, cache_gb=1)
 
 def write_case(folder: Path, number: int) -> TrainCase:
     """A ball of class 1 with a core of class 2, elsewhere in each case."""
+    import SimpleITK as sitk
+
     rng = np.random.default_rng(number)
     image = rng.normal(0, 0.3, SHAPE).astype(np.float32)
     centre = [rng.integers(6, n - 6) for n in SHAPE]
@@ -41,13 +42,17 @@ def write_case(folder: Path, number: int) -> TrainCase:
 def tiny_job(folder: Path, cases: int = 6, **changes: Any) -> TrainJob:
     """A job on freshly written cases, two of which validate; `changes` are fields of it."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = tuple(write_case(folder, number) for number in range(cases))
-    ids = [case.id for case in written]
+    return job_of(tuple(write_case(folder, number) for number in range(cases)), **changes)
+
+
+def job_of(cases: tuple[TrainCase, ...], **changes: Any) -> TrainJob:
+    """A job on these cases."""
+    ids = [case.id for case in cases]
     job = TrainJob(
         name="balls",
         title="Balls",
-        manifest=Manifest("balls", "segmentation", ("MR",), ("shell", "core"), written, "MR"),
-        split=Split(tuple(ids[2:]), tuple(ids[:2]), groups={c.id: str(c.patient) for c in written}),
+        manifest=Manifest("balls", "segmentation", ("MR",), ("shell", "core"), cases, "MR"),
+        split=Split(tuple(ids[2:]), tuple(ids[:2]), groups={c.id: str(c.patient) for c in cases}),
         preprocessing=Preprocessing(),
         network=NetworkChoice(
             "unet", arguments={"channels": [4, 8], "strides": [2], "num_res_units": 1}
