@@ -39,8 +39,9 @@ def optimiser_of(job: TrainJob, groups: Sequence[dict[str, Any]]) -> torch.optim
     if chosen.optimiser == "sgd":
         momentum = chosen.momentum
         return torch.optim.SGD(given, lr=chosen.rate, momentum=momentum, nesterov=momentum > 0)
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    return kinds[chosen.optimiser](given, lr=chosen.rate)
+    if chosen.optimiser == "adam":
+        return torch.optim.Adam(given, lr=chosen.rate)
+    return torch.optim.AdamW(given, lr=chosen.rate)
 
 
 def rate_share(chosen: Optimisation, step: int, total_steps: int) -> float:
