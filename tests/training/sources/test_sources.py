@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
 
@@ -315,6 +316,27 @@ def test_patients_are_read_out_of_ids(tmp_path: Path) -> None:
         with_patients(manifest, r"sub-1")
     with pytest.raises(MedcnnError, match="no regular expression"):
         with_patients(manifest, "(")
+
+
+def with_patient(folder: Path, patient: str) -> None:
+    for file in folder.iterdir():
+        dataset = pydicom.dcmread(file)
+        dataset.PatientID = patient
+        dataset.save_as(file)
+
+
+def test_patients_of_dicom_images_are_numbered_and_not_named(tmp_path: Path) -> None:
+    for case, patient in (("A/1", "secret-7"), ("A/2", "secret-9"), ("B/1", "secret-7")):
+        series(tmp_path / case, GRID)
+        with_patient(tmp_path / case, patient)
+    write_image(tmp_path / "B" / "2.nii.gz")
+    manifest = manifest_from(tmp_path)
+    assert {case.id: case.patient for case in manifest.cases} == {
+        "A__1": "patient 1", "A__2": "patient 2", "B__1": "patient 1", "B__2": None,
+    }  # fmt: skip
+    for case in ("A/1", "A/2", "B/1"):
+        with_patient(tmp_path / case, "ANONYMOUS")
+    assert {case.patient for case in manifest_from(tmp_path).cases} == {None}
 
 
 def test_reading_labels_for_their_classes_can_be_cancelled(tmp_path: Path) -> None:

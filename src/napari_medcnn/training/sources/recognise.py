@@ -22,6 +22,7 @@ from napari_medcnn.training.manifest import (
 from napari_medcnn.training.sources.class_folders import class_folders, folders_in, parts_of
 from napari_medcnn.training.sources.classes import classes_in
 from napari_medcnn.training.sources.decathlon import decathlon, looks_like_decathlon
+from napari_medcnn.training.sources.dicom_patients import with_dicom_patients
 from napari_medcnn.training.sources.entries import entries_of
 from napari_medcnn.training.sources.folder_pairs import channel_names, folder_pairs, paired_cases
 from napari_medcnn.training.sources.table import table
@@ -38,6 +39,8 @@ FORMS = (
 
 def manifest_from(source: str | Path, control: JobControl | None = None) -> Manifest:
     """The manifest of a data set of any form, by what lies there.
+
+    Where nothing names patients, those of DICOM images are numbered by the IDs in their headers.
 
     Parameters
     ----------
@@ -95,7 +98,7 @@ def with_patients(manifest: Manifest, pattern: str) -> Manifest:
 
 def _of_file(path: Path, control: JobControl | None) -> Manifest:
     if path.suffix.lower() in (".csv", ".tsv"):
-        return table(path, control=control)
+        return with_dicom_patients(table(path, control=control), control)
     if path.suffix.lower() != ".json":
         raise ReadError("is no data set", source=path, hint=f"name {FORMS}")
     try:
@@ -105,7 +108,7 @@ def _of_file(path: Path, control: JobControl | None) -> Manifest:
     if isinstance(content, dict) and content.get("format") == FORMAT:
         return read_manifest(path)
     if looks_like_decathlon(content):
-        return decathlon(path)
+        return with_dicom_patients(decathlon(path), control)
     raise ReadError(
         f'has neither "format": "{FORMAT}" nor "labels" as a Decathlon\'s dataset.json',
         source=path,
@@ -117,6 +120,11 @@ def _of_folder(folder: Path, control: JobControl | None) -> Manifest:
     described = folder / "dataset.json"
     if described.is_file():
         return _of_file(described, control)
+    return with_dicom_patients(_undescribed(folder, control), control)
+
+
+def _undescribed(folder: Path, control: JobControl | None) -> Manifest:
+    """A data set by its folders alone."""
     pair = _pair_in(folder)
     if pair:
         return folder_pairs(*pair, control=control)
