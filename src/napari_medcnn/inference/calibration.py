@@ -121,10 +121,9 @@ def identity(spec: ModelSpec, device: str, roi: Index, options: RunOptions) -> d
     ModelError
         When the weights cannot be read.
     """
-    files = spec.weight_files[0]
     return {
         "form": _FORM,
-        "weights": sha256(files / "saved_model.pb" if files.is_dir() else files),
+        "weights": sha256(spec.weight_files[0]),
         "network": hashlib.sha256(
             json.dumps(spec.network, sort_keys=True, default=str).encode()
         ).hexdigest(),

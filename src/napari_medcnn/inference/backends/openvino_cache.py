@@ -20,7 +20,7 @@ from napari_medcnn.models.weights import sha256
 KEPT_BYTES = 4e9
 """Of all converted networks together; those used longest ago go first."""
 
-_FORM = 1
+_FORM = 2
 """Counts changes of how networks are converted, so that none of an older form is taken."""
 
 _MODEL, _WEIGHTS, _MANIFEST = "model.xml", "model.bin", "manifest.json"
@@ -34,9 +34,8 @@ def key_of(spec: ModelSpec, shape: tuple[int, ...]) -> str:
     ModelError
         When the weights cannot be read.
     """
-    path = spec.weights / "saved_model.pb" if spec.weights.is_dir() else spec.weights
     described = [spec.kind, spec.network, spec.slice_axis, spec.activation]
-    told = [_FORM, version(), sha256(path), *described, list(shape)]
+    told = [_FORM, version(), sha256(spec.weights), *described, list(shape)]
     text = json.dumps(told, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

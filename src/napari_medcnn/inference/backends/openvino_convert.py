@@ -133,10 +133,10 @@ def _as_torch_has_it(model: Any, spec: ModelSpec, shape: tuple[int, ...]) -> Any
     back all of that is undone; probabilities become the logits that they are made of.
     """
     openvino()
-    from openvino import Model
+    from openvino import Model, Type
     from openvino import opset13 as ops
 
-    windows = ops.parameter(list(shape), "f32", name="windows")
+    windows = ops.parameter(list(shape), Type.f32, name="windows")
     slice_axis = None if spec.slice_axis is None else 4 - spec.slice_axis
     taken = windows
     if slice_axis is not None:
@@ -145,6 +145,7 @@ def _as_torch_has_it(model: Any, spec: ModelSpec, shape: tuple[int, ...]) -> Any
     channels_last = spec.network.get("layout") == "channels_last"
     if channels_last:
         taken = ops.transpose(taken, [0, *range(2, rank), 1])
+    model.reshape(list(taken.output(0).get_shape()))
     (old,) = model.get_parameters()
     old.output(0).replace(taken.output(0))
     given = model.get_results()[0].input_value(0)
