@@ -121,7 +121,7 @@ def test_it_prepares_no_more_than_a_few_batches_ahead(
     epoch = Batches(job, cache, resources(2)).epoch(0)
     for used in range(1, 6):
         next(epoch)
-        assert len(begun) <= (used + AHEAD + 1) * job.sampling.batch
+        assert len(begun) <= (used + AHEAD + 2) * job.sampling.batch
     epoch.close()
 
 

@@ -35,7 +35,11 @@ def interpolated(
     """
     import torch
 
-    slow = int(np.argmax(np.abs(voxels.strides)))  # slices of neighbouring bytes are read once
+    # Slices of neighbouring bytes are read once; a picture is one slice, whatever its strides say.
+    strides = [
+        np.inf if n == 1 else abs(s) for n, s in zip(voxels.shape, voxels.strides, strict=True)
+    ]
+    slow = int(np.argmax(strides))
     stack = np.moveaxis(voxels, slow, 0)
     along, *across = [positions[slow], *(p for a, p in enumerate(positions) if a != slow)]
     sampled = _Plane(across[0], across[1], stack.shape[1:])

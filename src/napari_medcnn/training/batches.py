@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -14,16 +14,16 @@ from napari_medcnn.inference.device import choose_device
 from napari_medcnn.training.cache import CaseCache
 from napari_medcnn.training.job import Resources, TrainJob
 from napari_medcnn.training.patches import patch_of
-from napari_medcnn.training.sampling import batches_per_epoch, sample_of
+from napari_medcnn.training.sampling import batches_per_epoch, drawing_of
 from napari_medcnn.training.worker_threads import one_torch_thread, usable_cores
 
 if TYPE_CHECKING:
     import torch
 
 AHEAD = 2
-"""Batches that are prepared before they are asked for, beside those that keep all threads busy."""
+"""Batches that are prepared before they are asked for, beside one for each thread."""
 
-MOST_WORKERS = 12
+MOST_WORKERS = 8
 """Threads beyond it wait for the interpreter more than they work."""
 
 
@@ -84,6 +84,7 @@ class Batches:
         if not job.split.train:
             raise MedcnnError("the split has no case to learn from", source=job.name)
         self._job, self._cache = job, cache
+        self._drawing = drawing_of(job)
         self._ranks, self._rank = ranks, rank
         on_gpu = choose_device(resources.device).startswith("cuda")
         self._pinned = on_gpu
@@ -107,15 +108,13 @@ class Batches:
         first = first_step * max(1, sampling.accumulate)
         with ThreadPoolExecutor(self._workers, "patches", initializer=one_torch_thread) as pool:
             numbers = iter(range(first, len(self)))
-            # All threads find work while the oldest batch is used.
-            ahead = AHEAD + -(-self._workers // self._places)
-            pending = deque(self._begun(pool, epoch, n) for n in islice(numbers, ahead))
+            ahead = islice(numbers, AHEAD + self._workers)
+            pending = deque(pool.submit(self._batch, epoch, number) for number in ahead)
             try:
                 while pending:
-                    batch, patches = pending.popleft()
-                    for patch in patches:
-                        patch.result()
-                    pending.extend(self._begun(pool, epoch, n) for n in islice(numbers, 1))
+                    batch = pending.popleft().result()
+                    for number in islice(numbers, 1):
+                        pending.append(pool.submit(self._batch, epoch, number))
                     yield batch
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -124,19 +123,14 @@ class Batches:
     def _places(self) -> int:
         return self._job.sampling.batch // self._ranks
 
-    def _begun(
-        self, pool: ThreadPoolExecutor, epoch: int, number: int
-    ) -> tuple[Batch, list[Future[None]]]:
-        """A batch whose patches threads are filling in."""
+    def _batch(self, epoch: int, number: int) -> Batch:
+        """A batch of an epoch, made by one thread: each has a batch of its own to fill."""
         sampling = self._job.sampling
         batch = self._empty(number // max(1, sampling.accumulate))
-        samples = range(
-            number * sampling.batch + self._rank, (number + 1) * sampling.batch, self._ranks
-        )
-        return batch, [
-            pool.submit(self._fill, batch, place, epoch, sample)
-            for place, sample in enumerate(samples)
-        ]
+        first = number * sampling.batch
+        for place in range(self._places):
+            self._fill(batch, place, epoch, first + place * self._ranks + self._rank)
+        return batch
 
     def _empty(self, step: int) -> Batch:
         import torch
@@ -154,7 +148,7 @@ class Batches:
         return Batch(image, target, step)
 
     def _fill(self, batch: Batch, place: int, epoch: int, sample: int) -> None:
-        draw = sample_of(self._job, epoch, sample)
+        draw = self._drawing.sample(epoch, sample)
         case_id = self._job.split.train[draw.case_index]
         try:
             image, truth = patch_of(self._job, self._cache.case(case_id), draw)

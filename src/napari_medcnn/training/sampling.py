@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -59,46 +58,77 @@ def foreground_per_batch(sampling: Sampling) -> int:
     return min(max(1, wanted), sampling.batch)
 
 
-def sample_of(job: TrainJob, epoch: int, sample: int) -> Draw:
-    """The patch with number `sample` of an epoch, both counted from 0.
-
-    Cases come in rounds: in each, every case once, in an order of its own; rounds go on over the
-    end of an epoch, so that after any number of epochs no case was seen more than once oftener than
-    another. Classes at the centres come in rounds alike. Classification with balanced classes has
-    rounds of classes, and in each class rounds of its cases.
+@dataclass(frozen=True)
+class Drawing:
+    """All that draws depend on, looked up once; :func:`drawing_of` makes it.
 
     Parameters
     ----------
-    job : TrainJob
-        Its seed, sampling, manifest and split are what the patch depends on.
+    seed, sampling
+        Of the job.
+    groups : tuple
+        Indices of training cases, among which a round takes each once: one group of all, or for
+        balanced classification one for each class that has any.
+    classes : int
+        Of a segmentation job, 0 for classification.
     """
-    sampling = job.sampling
-    number = epoch * samples_per_epoch(sampling) + sample
-    seed = (job.seed, epoch, sample)
-    if job.manifest.task == "classification" and sampling.balance_classes:
-        return Draw(_balanced(job, number), seed, False, ())
-    case = _in_rounds(job.seed, _CASES, 0, len(job.split.train), number)
-    wanted = foreground_per_batch(sampling)
-    batch, place = divmod(sample, sampling.batch)
-    if job.manifest.task == "classification" or place >= wanted:
-        return Draw(case, seed, False, ())
-    centres = (epoch * batches_per_epoch(sampling) + batch) * wanted + place
-    return Draw(case, seed, True, _classes(job, centres))
+
+    seed: int
+    sampling: Sampling
+    groups: tuple[tuple[int, ...], ...]
+    classes: int
+
+    def sample(self, epoch: int, sample: int) -> Draw:
+        """The patch with number `sample` of an epoch, both counted from 0.
+
+        Cases come in rounds: in each, every case once, in an order of its own; rounds go on over
+        the end of an epoch, so that after any number of epochs no case was seen more than once
+        oftener than another. Classes at the centres come in rounds alike. Classification with
+        balanced classes has rounds of classes, and in each class rounds of its cases.
+        """
+        number = epoch * samples_per_epoch(self.sampling) + sample
+        seed = (self.seed, epoch, sample)
+        case = self._case(number)
+        batch, place = divmod(sample, self.sampling.batch)
+        wanted = foreground_per_batch(self.sampling)
+        if not self.classes or place >= wanted:
+            return Draw(case, seed, False, ())
+        centres = (epoch * batches_per_epoch(self.sampling) + batch) * wanted + place
+        return Draw(case, seed, True, self._classes(centres))
+
+    def _case(self, number: int) -> int:
+        # Each round of groups has each of them once: its number counts the draws of a group.
+        turn = number // len(self.groups)
+        chosen = _in_rounds(self.seed, _CLASSES, 0, len(self.groups), number)
+        group = self.groups[chosen]
+        return group[_in_rounds(self.seed, _CASES, chosen, len(group), turn)]
+
+    def _classes(self, number: int) -> tuple[int, ...]:
+        """The order of classes for the foreground patch `number`; the first comes in rounds."""
+        turn, place = divmod(number, self.classes)
+        order = [int(c) for c in _order(self.seed, _CLASSES, 0, self.classes, turn)]
+        return (*order[place:], *order[:place])
 
 
-def _classes(job: TrainJob, number: int) -> tuple[int, ...]:
-    """The order of classes for the foreground patch `number`; the first comes in rounds."""
-    count = len(job.manifest.classes)
-    order = _order(job.seed, _CLASSES, 0, count, number // count)
-    return tuple(int(c) for c in np.roll(order, -(number % count)))
+def drawing_of(job: TrainJob) -> Drawing:
+    """How a job draws its patches."""
+    manifest = job.manifest
+    groups: tuple[tuple[int, ...], ...] = (tuple(range(len(job.split.train))),)
+    if manifest.task == "segmentation":
+        return Drawing(job.seed, job.sampling, groups, len(manifest.classes))
+    if job.sampling.balance_classes:
+        targets = {case.id: case.target for case in manifest.cases}
+        by_class = (
+            tuple(n for n, case in enumerate(job.split.train) if targets.get(case) == name)
+            for name in manifest.classes
+        )
+        groups = tuple(group for group in by_class if group) or groups
+    return Drawing(job.seed, job.sampling, groups, 0)
 
 
-def _balanced(job: TrainJob, number: int) -> int:
-    groups = _cases_by_class(job)
-    chosen = _in_rounds(job.seed, _CLASSES, 0, len(groups), number)
-    # Each round of classes has each of them once: its number counts the draws of a class.
-    group = groups[chosen]
-    return group[_in_rounds(job.seed, _CASES, chosen, len(group), number // len(groups))]
+def sample_of(job: TrainJob, epoch: int, sample: int) -> Draw:
+    """The patch with number `sample` of an epoch; see :meth:`Drawing.sample`."""
+    return drawing_of(job).sample(epoch, sample)
 
 
 def _in_rounds(seed: int, kind: int, part: int, count: int, number: int) -> int:
@@ -109,23 +139,3 @@ def _in_rounds(seed: int, kind: int, part: int, count: int, number: int) -> int:
 @lru_cache(maxsize=256)
 def _order(seed: int, kind: int, part: int, count: int, turn: int) -> Order:
     return np.random.default_rng([seed, turn, part, kind]).permutation(count)
-
-
-def _cases_by_class(job: TrainJob) -> tuple[tuple[int, ...], ...]:
-    """Indices of the training cases of each class that has any."""
-    targets = _targets(job.split.train, tuple((c.id, c.target) for c in job.manifest.cases))
-    return _groups(targets, job.manifest.classes)
-
-
-@lru_cache(maxsize=8)
-def _targets(
-    train: tuple[str, ...], cases: tuple[tuple[str, str | None], ...]
-) -> tuple[str | None, ...]:
-    by_id = dict(cases)
-    return tuple(by_id[case] for case in train)
-
-
-@lru_cache(maxsize=8)
-def _groups(targets: tuple[str | None, ...], classes: Sequence[str]) -> tuple[tuple[int, ...], ...]:
-    groups = (tuple(i for i, t in enumerate(targets) if t == name) for name in classes)
-    return tuple(group for group in groups if group)
