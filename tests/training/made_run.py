@@ -65,8 +65,9 @@ def weights(job: TrainJob, seed: int) -> dict[str, torch.Tensor]:
         patch = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         with torch.no_grad():
             logits = network(patch[..., 0] if job.network.dimensions == 2 else patch)
-        last = [name for name in state if name.endswith("bias")][-1]
-        state[last] -= logits[0].flatten(1).median(1).values
+        middle = logits[0].flatten(1).median(1).values
+        outputs = [n for n in state if n.endswith("bias") and state[n].shape == middle.shape]
+        state[outputs[-1]] -= middle
     return state
 
 
