@@ -1,0 +1,203 @@
+"""A training while it runs: where it goes, its curves, how long it takes, Pause and Stop."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_medcnn.core.errors import MedcnnError
+from napari_medcnn.core.events import Metric
+from napari_medcnn.gui.collapsible import Section
+from napari_medcnn.gui.notices import WrappedLabel
+from napari_medcnn.gui.train_curves import TrainCurves
+from napari_medcnn.gui.train_fields import ChoiceField, CountField
+from napari_medcnn.training.job import Resources
+from napari_medcnn.training.run_folder import RunFolder
+
+LOOK_MS = 2000
+_CHILD = "napari_medcnn.core.job_child"
+
+
+class TrainRunPanel(QWidget):
+    """The run's folder, the machine, the curves and the figures of the moment.
+
+    Attributes
+    ----------
+    changed : Signal
+        Another folder or device.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._folder: Path | None = None
+        self._name = ""
+        self._rate = 0.0
+        self._machine = ""
+        self.place = WrappedLabel(parent=self)
+        self.choose = QToolButton()
+        self.device = ChoiceField(("auto", "cpu", "cuda", "mps"))
+        self.threads = CountField(1, os.cpu_count() or 1)
+        self.cache = CountField(1, 4096, "half of what is free")
+        self.curves = TrainCurves()
+        self.figures = WrappedLabel(parent=self)
+        self._timer = QTimer(self)
+        self._timer.setInterval(LOOK_MS)
+        self._timer.timeout.connect(self._show_figures)
+        self._lay_out()
+        self.choose.clicked.connect(self._ask)
+        self.device.edited.connect(self.changed)
+        self.curves.hide()
+
+    @property
+    def resources(self) -> Resources:
+        """What the run may use."""
+        return Resources(
+            device=self.device.value,
+            threads=self.threads.value,
+            cache_gb=None if self.cache.value is None else float(self.cache.value),
+        )
+
+    def folder(self) -> Path | None:
+        """Where the next run goes: a new folder of the model's name."""
+        if self._folder is None or not self._name:
+            return None
+        folder, number = self._folder / self._name, 2
+        while folder.exists():
+            folder, number = self._folder / f"{self._name}_{number}", number + 1
+        return folder
+
+    def show_place(self, parent: Path | None, name: str) -> None:
+        """Propose a place for the run; the user's own choice stays."""
+        self._name = name
+        if self._folder is None:
+            self._folder = parent
+        folder = self.folder()
+        self.place.show_text("chosen with the data" if folder is None else str(folder))
+
+    def choose_parent(self, parent: Path) -> None:
+        """Let runs go into folders below this one."""
+        self._folder = parent
+        self.show_place(parent, self._name)
+        self.changed.emit()
+
+    def begin(self, run: Path, *, resumed: bool) -> None:
+        """A run begins, or goes on."""
+        self._run, self._machine, self._rate = run, "", 0.0
+        self.place.show_text(str(run))
+        self.curves.show()
+        if resumed:
+            self.show_curves(run)
+        else:
+            self.curves.clear()
+        self.figures.show_text("")
+        self._timer.start()
+
+    def end(self) -> None:
+        """The run ended."""
+        self._timer.stop()
+        self.curves.draw()
+
+    def show_curves(self, run: Path) -> None:
+        """Show the curves that a run has drawn so far."""
+        from napari_medcnn.training.curves import read_curves
+
+        self.curves.show()
+        self.curves.show_rows(read_curves(RunFolder(run).metrics))
+
+    def add(self, metric: Metric) -> None:
+        """Show one more point."""
+        if metric.name == "patches_per_second":
+            self._rate = metric.value
+        self.curves.add(metric.name, metric.step, metric.value)
+
+    def set_busy(self, busy: bool) -> None:
+        """Freeze what a run cannot change."""
+        self.choose.setEnabled(not busy)
+        self.machine.setEnabled(not busy)
+
+    def _show_figures(self) -> None:
+        parts = [self._device_text(), f"{_memory_gb():.1f} GB of memory"]
+        if self._rate:
+            parts.append(f"{self._rate:.1f} patches/s")
+        self.figures.show_text(", ".join(part for part in parts if part))
+
+    def _device_text(self) -> str:
+        """What the run wrote down of the machine that it runs on."""
+        if not self._machine:
+            try:
+                entries = RunFolder(self._run).read_environment()
+            except MedcnnError:
+                return ""
+            if entries:
+                last = entries[-1]
+                on_cpu = last["device"] == "cpu"
+                self._machine = (
+                    f"CPU, {last['torch_threads']} threads" if on_cpu else last["device_name"]
+                )
+        return self._machine
+
+    def _lay_out(self) -> None:
+        self.choose.setText("…")
+        self.choose.setToolTip("Choose the folder below which runs go")
+        self.device.setToolTip("Where the network is trained; auto takes a GPU if there is one")
+        self.threads.setToolTip("Of the processor; one less than all keeps napari quick")
+        self.threads.show_value(max(1, (os.cpu_count() or 2) - 1))
+        self.cache.setToolTip("Main memory for prepared cases; the others wait on the disk")
+        self.cache.setSuffix(" GB")
+        box = QWidget()
+        form = QFormLayout(box)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("Device", self.device)
+        form.addRow("Threads", self.threads)
+        form.addRow("Cache", self.cache)
+        self.machine = Section("Machine", box)
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Folder"))
+        row.addWidget(self.place, 1)
+        row.addWidget(self.choose)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(row)
+        layout.addWidget(self.machine)
+        layout.addWidget(self.curves)
+        layout.addWidget(self.figures)
+
+    def _ask(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "The folder for runs")
+        if chosen:
+            self.choose_parent(Path(chosen))
+
+
+def _memory_gb() -> float:
+    """Of the process that trains; of napari itself where it trains there."""
+    own = psutil.Process()
+    found = [child for child in own.children() if _is_training(child)] or [own]
+    total = 0
+    for process in found:
+        try:
+            total += process.memory_info().rss
+        except psutil.Error:
+            continue
+    return total / 1e9
+
+
+def _is_training(process: psutil.Process) -> bool:
+    try:
+        return _CHILD in process.cmdline()
+    except psutil.Error:
+        return False

@@ -1,0 +1,345 @@
+"""The dock *Train*: every state that a user sees, on a run so small that it takes seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtGui import QCloseEvent
+
+from napari_medcnn.core.errors import MedcnnError
+from napari_medcnn.core.events import Failed
+from napari_medcnn.core.volume import Severity
+from napari_medcnn.gui import train_jobs
+from napari_medcnn.gui.analyze_widget import AnalyzeWidget
+from napari_medcnn.gui.train_curves import TrainCurves
+from napari_medcnn.gui.train_layers import NAMES
+from napari_medcnn.gui.train_widget import TrainWidget
+from napari_medcnn.models import registry
+from napari_medcnn.training.job import TrainJob
+from napari_medcnn.training.manifest import write_manifest
+from napari_medcnn.training.run_folder import RunFolder
+from tests.training.tiny_run import tiny_job
+
+PATIENCE_MS = 120_000
+
+
+@pytest.fixture
+def own_folders(tmp_path, monkeypatch, same_process):
+    monkeypatch.setenv("MEDCNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv(registry.MODELS_FOLDER_VARIABLE, str(tmp_path / "models"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture
+def widget(state, qtbot, own_folders):
+    train = TrainWidget(state.viewer)
+    state.viewer.window.add_dock_widget(train, name="Train")
+    train.run.threads.setValue(1)
+    yield train
+    train.runner.cancel()
+    settle(qtbot, train)
+
+
+def settle(qtbot, train: TrainWidget) -> None:
+    runners = (train.runner, train.predicting, train.data.runner, train.model.runner,
+               train.model.previewing, train.data.adding.runner)  # fmt: skip
+    qtbot.waitUntil(
+        lambda: not train.model._settling.isActive() and not any(r.is_running for r in runners),
+        timeout=PATIENCE_MS,
+    )
+
+
+def texts(train: TrainWidget, severity: Severity) -> list[str]:
+    return [n.text for n in train.foot.board.notices if n.severity is severity]
+
+
+def small(job: TrainJob, train: TrainWidget) -> None:
+    """Let the dock's job be as small as the tiny one."""
+    train.model.job = lambda: job  # type: ignore[method-assign]
+
+
+def ready(train: TrainWidget, qtbot, folder: Path) -> TrainJob:
+    """Six cases, proposed for, with a job that takes two seconds."""
+    job = tiny_job(folder / "data")
+    write_manifest(job.manifest, folder / "data" / "data.json")
+    train.data.splitting.test.setValue(20)
+    train.data.open(folder / "data" / "data.json")
+    settle(qtbot, train)
+    return job
+
+
+def test_an_empty_dock_says_what_to_do_and_cannot_train(widget):
+    assert widget.data.hint.isVisibleTo(widget) and widget.model.hint.isVisibleTo(widget)
+    assert not widget.foot.start.isEnabled() and widget.foot.resume.isEnabled()
+    assert not widget.sections[3].isVisibleTo(widget)
+
+
+def test_data_lead_to_a_split_and_a_proposal_that_can_be_changed_and_reset(
+    widget, qtbot, tmp_path
+):
+    ready(widget, qtbot, tmp_path)
+    assert widget.data.cases.rowCount() == 6
+    assert {widget.data.cases.index(n, 2).data() for n in range(6)} == {
+        "learns", "chooses", "judges"}  # fmt: skip
+    assert widget.foot.start.isEnabled()
+    job = widget.model.job()
+    assert job is not None and job.ending.minutes == 20
+    assert "patch" in widget.model.why.text().lower()
+    form = widget.model.form
+    form.fields["sampling.batch"].setValue(7)
+    assert widget.model.job().sampling.batch == 7
+    assert form.edited == {"sampling.batch"}
+    widget.model.reset.click()
+    settle(qtbot, widget)
+    assert widget.model.job().sampling == job.sampling
+    form.fields["sampling.patch"].setText("8 x")
+    form.fields["sampling.patch"].editingFinished.emit()
+    assert "3 numbers" in widget.model.problems.text() and not widget.foot.start.isEnabled()
+
+
+def test_another_seed_draws_another_split_and_folds_are_offered(widget, qtbot, tmp_path):
+    ready(widget, qtbot, tmp_path)
+    widget.data.splitting.test.setValue(0)
+    widget.data.splitting.folds.setValue(3)
+    first = widget.data.split
+    widget.data.splitting.fold.setValue(2)
+    second = widget.data.split
+    assert first.folds == 3 and not set(first.validation) & set(second.validation)
+    settle(qtbot, widget)
+    assert widget.model.job().split == second
+
+
+def test_a_leak_in_the_data_is_an_error_and_stops_everything(widget, qtbot, tmp_path):
+    from dataclasses import replace
+
+    job = tiny_job(tmp_path / "data")
+    parts = ("train", "train", "validation", "validation", "test", "test")
+    cases = tuple(
+        replace(case, patient="the same", part=part)
+        for case, part in zip(job.manifest.cases, parts, strict=True)
+    )
+    write_manifest(replace(job.manifest, cases=cases), tmp_path / "data" / "leak.json")
+    widget.data.open(tmp_path / "data" / "leak.json")
+    settle(qtbot, widget)
+    assert "Problem:" in widget.data.notes.text() and "share patients" in widget.data.notes.text()
+    assert widget.data.split is None and not widget.foot.start.isEnabled()
+
+
+def test_a_patient_that_is_written_keeps_cases_together(widget, qtbot, tmp_path):
+    ready(widget, qtbot, tmp_path)
+    for row in range(2):
+        widget.data.cases.setData(widget.data.cases.index(row, 1), "one person")
+        settle(qtbot, widget)
+    groups = widget.data.split.groups
+    assert [groups[f"case_{n}"] for n in range(2)] == ["patient one person"] * 2
+
+
+def test_check_shows_every_problem_with_its_case(widget, qtbot, tmp_path):
+    job = ready(widget, qtbot, tmp_path)
+    broken = job.manifest.cases[3]
+    broken.images[0].write_bytes(b"no image")
+    job.manifest.cases[4].label.unlink()
+    widget.data.check.click()
+    settle(qtbot, widget)
+    table = widget.data.cases
+    worst = {table.index(n, 0).data(): table.index(n, 3).data() for n in range(2)}
+    assert set(worst) == {"case_3", "case_4"}
+    assert any("2 cases" in text for text in texts(widget, Severity.BLOCKING))
+    assert table.index(5, 3).data() == "none"
+
+
+def test_a_double_click_opens_a_case_with_its_truth(widget, qtbot, tmp_path):
+    ready(widget, qtbot, tmp_path)
+    widget.data.table.doubleClicked.emit(widget.data.cases.index(2, 0))
+    settle(qtbot, widget)
+    name = widget.data.cases.index(2, 0).data()
+    assert [layer.name for layer in widget.state.viewer.layers][-1] == f"{name}: truth"
+    assert set(np.unique(widget.state.viewer.layers[-1].data)) == {0, 1, 2}
+
+
+def test_what_is_no_data_set_is_told(widget, qtbot, tmp_path):
+    (tmp_path / "empty").mkdir()
+    widget.data.open(tmp_path / "empty")
+    settle(qtbot, widget)
+    assert texts(widget, Severity.BLOCKING)[0].startswith("The data set cannot be used")
+    assert widget.data.hint.isVisibleTo(widget)
+
+
+def test_a_case_of_the_viewer_starts_a_data_set(widget, qtbot, flair, tmp_path):
+    widget.state.add_volumes([flair])
+    drawn = np.zeros(flair.geometry.shape, np.uint8)
+    drawn[8:12, 10:16, 12:16] = 1
+    image = widget.state.viewer.layers[0]
+    widget.state.viewer.add_labels(
+        drawn, name="drawn", scale=image.scale, translate=image.translate
+    )
+    adding = widget.data.adding
+    adding.file = tmp_path / "mine" / "medcnn_dataset.json"
+    adding.classes.setText("lesion")
+    adding.patient.setText("p1")
+    adding.add.click()
+    settle(qtbot, widget)
+    assert not texts(widget, Severity.BLOCKING)
+    (case,) = widget.data.data.manifest.cases
+    assert (case.id, case.patient) == ("FLAIR", "p1")
+    assert widget.data.data.manifest.classes == ("lesion",)
+    assert "Problem:" in widget.data.notes.text()  # one patient cannot be split
+
+
+def test_augmented_patches_are_shown_as_layers_once(widget, qtbot, tmp_path):
+    job = ready(widget, qtbot, tmp_path)
+    small(job, widget)
+    for _ in range(2):
+        widget.model.preview.click()
+        settle(qtbot, widget)
+    names = [layer.name for layer in widget.state.viewer.layers]
+    assert names == ["Augmented patches", "Augmented labels"]
+    gap = 1
+    assert widget.state.viewer.layers[0].data.shape == (8, 3 * 8 + 2 * gap, 3 * 8 + 2 * gap)
+
+
+def test_a_run_is_stopped_goes_on_and_ends_as_a_model_in_every_list(widget, qtbot, tmp_path):
+    from dataclasses import replace
+
+    ready(widget, qtbot, tmp_path)
+    split = widget.data.split
+    job = replace(tiny_job(tmp_path / "data"), split=split)
+    small(replace(job, ending=replace(job.ending, epochs=400, validate_every=1)), widget)
+    analyze = AnalyzeWidget(widget.state.viewer)
+    widget.state.viewer.window.add_dock_widget(analyze, name="Analyze")
+    widget.start()
+    folder = widget._folder
+    assert widget.foot.stop.isVisibleTo(widget) and not widget.data.choose.isEnabled()
+    widget.start()
+    assert any("still running" in text for text in texts(widget, Severity.WARNING))
+    qtbot.waitUntil(lambda: len(widget.run.curves.points["dice"]) > 1, timeout=PATIENCE_MS)
+    assert NAMES["prediction"] in widget.state.viewer.layers
+    layer = widget.state.viewer.layers[NAMES["prediction"]]
+    widget.foot.pause.click()
+    assert widget.foot.pause.text() == "Go on"
+    widget.foot.pause.click()
+    widget.foot.stop.click()
+    settle(qtbot, widget)
+    state = RunFolder(folder).read_state()
+    assert state.ended == "stopped" and RunFolder(folder).last.is_file()
+    assert any(text.startswith("Stopped after") for text in texts(widget, Severity.INFO))
+    # The rest of its 400 epochs would take minutes: the model is made of what it knows by now.
+    assert widget.state.viewer.layers[NAMES["prediction"]] is layer
+    widget.make_model(folder)
+    settle(qtbot, widget)
+    assert not texts(widget, Severity.BLOCKING)
+    assert widget.sections[3].isVisibleTo(widget)
+    assert widget.result.table.rowCount() == 2 * len(split.test)
+    assert "Balls" in [analyze.model.list.itemText(n) for n in range(analyze.model.list.count())]
+    widget.result.table.cellDoubleClicked.emit(0, 0)
+    settle(qtbot, widget)
+    assert f"{split.test[0]}: prediction" in widget.state.viewer.layers
+
+
+def test_a_failure_is_told_and_can_be_gone_on_from(widget, qtbot, tmp_path, monkeypatch):
+    job = ready(widget, qtbot, tmp_path)
+    small(job, widget)
+
+    def broken(job, folder, resources, control):
+        RunFolder(folder).begin(job)
+        yield train_jobs.Progress("training", 1, 4)
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr("napari_medcnn.gui.train_widget.train_and_judge", broken)
+    widget.start()
+    settle(qtbot, widget)
+    (told,) = texts(widget, Severity.BLOCKING)
+    assert told.startswith("The training failed") and "memory" in told
+    assert widget.foot.start.isEnabled() and widget.foot.start.isVisibleTo(widget)
+
+
+def test_a_folder_that_is_no_run_cannot_be_resumed(widget, tmp_path):
+    widget.resume(tmp_path)
+    assert "no job.json" in texts(widget, Severity.BLOCKING)[0]
+    assert not widget.runner.is_running
+
+
+@pytest.fixture
+def waiting(widget, qtbot, tmp_path, monkeypatch):
+    """A training that goes on until it is stopped, and then takes a moment to write."""
+    job = ready(widget, qtbot, tmp_path)
+    small(job, widget)
+    ended: list[bool] = []
+
+    def endless(job, folder, resources, control):
+        try:
+            for step in range(100_000):
+                control.checkpoint()
+                qtbot_sleep()
+                yield train_jobs.Progress("training", step, 100_000)
+        finally:
+            ended.append(control.is_cancelled)
+
+    def qtbot_sleep():
+        import time
+
+        time.sleep(0.005)
+
+    monkeypatch.setattr("napari_medcnn.gui.train_widget.train_and_judge", endless)
+    widget.start()
+    assert widget.runner.is_running
+    return ended
+
+
+def test_closing_the_window_asks_and_stays_open_if_the_user_goes_on(
+    widget, qtbot, waiting, monkeypatch
+):
+    window = widget.state.viewer.window._qt_window
+    monkeypatch.setattr(widget.closing, "ask", lambda: False)
+    event = QCloseEvent()
+    monkeypatch.setattr(type(event), "spontaneous", lambda self: True, raising=False)
+    assert widget.closing.eventFilter(window, event) or not event.isAccepted()
+    assert widget.runner.is_running
+
+
+def test_closing_the_window_stops_the_run_properly_first(widget, waiting):
+    window = widget.state.viewer.window._qt_window
+    assert not widget.closing.eventFilter(window, QCloseEvent())
+    assert not widget.runner.is_running and waiting == [True]
+
+
+def test_closing_the_dock_asks_too(widget, qtbot, waiting, monkeypatch):
+    from qtpy.QtWidgets import QPushButton
+
+    widget.closing.watch_dock()
+    dock = widget.parentWidget()
+    (button,) = dock.findChildren(QPushButton, "QTitleBarCloseButton")
+    monkeypatch.setattr(widget.closing, "ask", lambda: False)
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert widget.runner.is_running
+    monkeypatch.setattr(widget.closing, "ask", lambda: True)
+    release = QEvent(QEvent.Type.MouseButtonRelease)
+    assert not widget.closing.eventFilter(button, release)
+    assert not widget.runner.is_running and waiting == [True]
+
+
+def test_curves_are_drawn_at_most_four_times_a_second(qtbot):
+    curves = TrainCurves()
+    qtbot.addWidget(curves)
+    drawn = []
+    draw = curves.draw
+    curves._timer.timeout.disconnect()
+    curves._timer.timeout.connect(lambda: (drawn.append(1), draw()))
+    for step in range(200):
+        curves.add("train_loss", step, 1.0 / (step + 1))
+        qtbot.wait(5)
+    assert 1 <= len(drawn) <= 8
+    assert len(curves._items) == 1
+
+
+def test_errors_of_a_panel_are_sentences():
+    with pytest.raises(MedcnnError, match="above 0"):
+        from napari_medcnn.gui.train_fields import NumbersField
+
+        field = NumbersField("Patch", 3, int)
+        field.setText("1 2 -3")
+        _ = field.value
+    assert Failed("x", "y").cancelled is False
