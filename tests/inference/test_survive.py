@@ -50,3 +50,6 @@ def test_what_is_told_of_it_leaves_advice_to_programmers_out() -> None:
         "two windows did not fit"
     )
     assert what_did_not_fit(MemoryError()) == "MemoryError"
+    with pytest.raises(RuntimeError) as by_torch:
+        torch.empty(2**60)
+    assert what_did_not_fit(by_torch.value).startswith("DefaultCPUAllocator: can't allocate memory")
