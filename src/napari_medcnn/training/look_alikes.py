@@ -119,10 +119,10 @@ def appearance_of(volumes: Sequence[Volume]) -> Appearance:
     """What a case looks like: its first channel's frequencies, the digest of all channels."""
     digest = hashlib.blake2b(digest_size=16)
     for volume in volumes:
-        # One type for all, so that a copy in another format has the same digest.
-        voxels = np.ascontiguousarray(volume.array, dtype=np.float32)
-        digest.update(repr(voxels.shape).encode())
-        digest.update(voxels.tobytes())
+        digest.update(repr(volume.array.shape).encode())
+        for plane in volume.array:
+            # One type for all, so that a copy in another format has the same digest.
+            digest.update(np.ascontiguousarray(plane, dtype=np.float32).data)
     first = volumes[0]
     return Appearance(
         digest.hexdigest(), _low_frequencies(first.array[0] if first.is_2d else first.array)
