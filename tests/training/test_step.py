@@ -138,6 +138,6 @@ def test_half_precision_learns_and_goes_on_with_its_scaler(tmp_path: Path, netwo
 @needs_gpu
 def test_a_gpu_without_memory_is_told_with_what_to_do() -> None:
     sampling = Sampling((512, 512, 512), batch=2)
-    huge = job_of(CASES, network=NetworkChoice("unet"), sampling=sampling)
+    huge = job_of(CASES, network=NetworkChoice("dynunet"), sampling=sampling)
     with pytest.raises(OutOfMemory, match="halve the batch"):
         learner(huge, "cuda", Resources()).learn([batch(1, size=512)], 0)

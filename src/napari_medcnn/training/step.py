@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 LONG_RUN = 1_000_000
 """Steps that a schedule is made for until the run's length is known: its rate hardly falls."""
 
+CHANNELS_LAST = ("unet",)
+"""Networks whose steps are faster in mixed precision with channels last in memory: on an H100 18 %
+in volumes of 128^3 and 11 % in slices of 512^2; DynUNet was 30 % slower so, SegResNet 14 %."""
+
 
 class Diverged(MedcnnError):
     """The loss is no number any more."""
@@ -74,8 +78,8 @@ class Learner:
         )
         network = build(job)
         self.transfer = start_weights(network, job)
-        # Tensor cores read channels last; on the CPU the usual order is as fast.
-        self._layout = _layout(job.network.dimensions, last=device.startswith("cuda"))
+        last = self._amp and device.startswith("cuda") and job.network.name in CHANNELS_LAST
+        self._layout = _layout(job.network.dimensions, last=last)
         self.network: torch.nn.Module = network.to(device)
         self.network.to(memory_format=self._layout)  # type: ignore[call-overload]
         self.loss: Callable[[Any, Any], torch.Tensor] = loss_of(job)
