@@ -212,33 +212,10 @@ def detect(
     control: JobControl | None = None,
     **options: Any,
 ) -> Detections:
-    """Find objects in an image as boxes with scores; returns when it is done.
+    """Find objects in an image as boxes with scores, by a model that detects.
 
-    Parameters
-    ----------
-    volume : Volume or sequence of Volume
-        The image; for a model of several channels one volume each, in the model's order.
-    model : str, Path or ModelSpec
-        One that detects, as for :func:`load_model`.
-    on_event, control
-        As for :func:`segment`.
-    **options
-        ``device``, ``precision``, ``threads``, ``region``, ``accept_findings``, and as
-        ``threshold`` the score from which a box counts.
-
-    Returns
-    -------
-    Detections
-        ``boxes``, the highest score first, each with its corners, middle and size in LPS mm.
-
-    Raises
-    ------
-    InputMismatch
-        When the image does not fit the model.
-    ModelError
-        When the model cannot be loaded, or is none that detects.
-    Cancelled
-        When `control` was cancelled.
+    Takes and raises what :func:`segment` does; of the options ``threshold`` is the score from
+    which a box counts. The boxes come with the highest score first, in LPS mm.
 
     Examples
     --------
@@ -246,7 +223,6 @@ def detect(
     >>> (volume,) = mc.read(mc.sample_path("flair_baseline"))
     >>> mc.detect(volume, "flair_lesions")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-        ...
     napari_medcnn.core.errors.ModelError: ... draws no boxes (choose a model that detects)
     """
     from napari_medcnn.core.detection import Detections
