@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+import napari_medcnn as mc
 from napari_medcnn.models.bundle import read_bundle
 from recipes.flair_lesions.build import FIGURES
 from recipes.flair_lesions.bundle import FOLDER, inference_config
@@ -71,28 +74,32 @@ def test_the_licence_carries_the_templates_notice() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_monais_own_runner_finds_most_lesions_of_the_sample(
+def test_monais_own_command_finds_the_lesions_that_this_package_finds(
     sample_data: Path, tmp_path: Path
 ) -> None:
-    import torch
-    from monai.bundle import run
-
-    torch.set_num_threads(1)
     source = tmp_path / "in"
     source.mkdir()
-    (source / "case.nii.gz").write_bytes((sample_data / "flair_baseline.nii.gz").read_bytes())
-    run(
-        config_file=str(FOLDER / "configs" / "inference.json"),
-        bundle_root=str(FOLDER),
-        dataset_dir=str(source),
-        output_dir=str(tmp_path / "out"),
-        device="$torch.device('cpu')",
-    )
+    image = source / "case.nii.gz"
+    image.write_bytes((sample_data / "flair_baseline.nii.gz").read_bytes())
+    command = [sys.executable, "-m", "monai.bundle", "run"]
+    command += ["--config_file", str(FOLDER / "configs" / "inference.json")]
+    command += ["--meta_file", str(FOLDER / "configs" / "metadata.json")]
+    command += ["--bundle_root", str(FOLDER), "--dataset_dir", str(source)]
+    command += ["--output_dir", str(tmp_path / "out"), "--device", "$torch.device('cpu')"]
+    subprocess.run(command, check=True, capture_output=True, timeout=280)
     found = nib.load(tmp_path / "out" / "case_lesions.nii.gz")
+    labels = np.asarray(found.dataobj)
+
     truth = nib.load(sample_data / "flair_baseline_labels.nii.gz")
     np.testing.assert_allclose(found.affine, truth.affine)
-    result = score(np.asarray(found.dataobj), np.asarray(truth.dataobj), 1.0)
+    result = score(labels, np.asarray(truth.dataobj), 1.0)
     assert result.recall >= 0.85
     assert result.precision >= 0.5
     assert result.dice >= 0.7
+
+    volume = mc.read(image)[0]
+    ours = mc.segment(volume, "flair_lesions", backend="torch")
+    stored = volume.on_source_grid(ours.array)[0].transpose(2, 1, 0)
+    assert 2 * (stored & labels).sum() / (stored.sum() + labels.sum()) >= 0.999
+    shifted = np.roll(stored, 1, axis=0)
+    assert 2 * (shifted & labels).sum() / (shifted.sum() + labels.sum()) < 0.99
