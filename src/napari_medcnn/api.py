@@ -214,8 +214,7 @@ def detect(
 ) -> Detections:
     """Find objects in an image as boxes with scores, by a model that detects.
 
-    Takes and raises what :func:`segment` does; of the options ``threshold`` is the score from
-    which a box counts. The boxes come with the highest score first, in LPS mm.
+    Takes and raises what :func:`segment` does; ``threshold`` is the score from which a box counts.
 
     Examples
     --------
