@@ -77,9 +77,7 @@ def test_an_empty_dock_says_what_to_do_and_cannot_train(widget):
     assert not widget.sections[3].isVisibleTo(widget)
 
 
-def test_data_lead_to_a_split_and_a_proposal_that_can_be_changed_and_reset(
-    widget, qtbot, tmp_path
-):
+def test_data_lead_to_a_split_and_a_proposal_that_can_be_changed_and_reset(widget, qtbot, tmp_path):
     ready(widget, qtbot, tmp_path)
     assert widget.data.cases.rowCount() == 6
     assert {widget.data.cases.index(n, 2).data() for n in range(6)} == {

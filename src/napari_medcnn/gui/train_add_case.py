@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QLineEdit,
     QPushButton,
+    QSizePolicy,
     QWidget,
 )
 
@@ -130,6 +131,7 @@ class TrainAddCase(QWidget):
 
     def _set_up(self) -> None:
         self.labels.setMinimumContentsLength(8)
+        self.labels.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.labels.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )

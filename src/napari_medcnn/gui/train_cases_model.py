@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
 
 from napari_medcnn.core.volume import Severity
 from napari_medcnn.gui.notices import severity_colour
-from napari_medcnn.training.check import Problem
 from napari_medcnn.training.manifest import Manifest, Split, TrainCase
+
+if TYPE_CHECKING:
+    from napari_medcnn.training.check import Problem
 
 HEADINGS = ("Case", "Patient", "Part", "Problems")
 PATIENT, PROBLEMS = HEADINGS.index("Patient"), HEADINGS.index("Problems")

@@ -43,6 +43,7 @@ class TrainCurves(QWidget):
         self.metric = self._plot("Validation")
         self.metric.setXLink(self.loss)
         self.metric.setLabel("bottom", "step")
+        self.metric.setYRange(0, 1, padding=0.02)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -99,6 +100,8 @@ class TrainCurves(QWidget):
         plot.setMouseEnabled(x=False, y=False)
         plot.setLabel("left", title)
         plot.getAxis("left").setWidth(48)
+        for side in ("left", "bottom"):
+            plot.getAxis(side).enableAutoSIPrefix(False)
         plot.showGrid(x=False, y=True, alpha=0.2)
         plot.addLegend(offset=(-4, 4), labelTextSize="8pt")
         plot.setAccessibleName(f"Curve: {title}")
@@ -106,7 +109,7 @@ class TrainCurves(QWidget):
 
     def _line(self, name: str) -> pyqtgraph.PlotDataItem:
         plot = self.loss if name in LOSSES else self.metric
-        item = plot.plot(name=WORDS.get(name, name.replace("_", " ")))
+        item = plot.plot(name=WORDS.get(name, name.removeprefix("dice ").replace("_", " ")))
         self._items[name] = item
         self._style(name, item)
         return item

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QModelIndex, Signal
+from qtpy.QtCore import QModelIndex, Qt, Signal
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -22,9 +24,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_medcnn.core.errors import MedcnnError
-from napari_medcnn.core.events import Failed
+from napari_medcnn.core.events import Failed, Job, JobControl
 from napari_medcnn.core.volume import Severity
-from napari_medcnn.gui.bridge import JobRunner
+from napari_medcnn.gui.bridge import JobFactory, JobRunner
 from napari_medcnn.gui.collapsible import Section, lay_out_anew
 from napari_medcnn.gui.notices import NoticeBoard, WrappedLabel, sentence
 from napari_medcnn.gui.preferences import model_job
@@ -32,12 +34,21 @@ from napari_medcnn.gui.progress_row import ProgressRow
 from napari_medcnn.gui.study_text import counted
 from napari_medcnn.gui.train_add_case import TrainAddCase
 from napari_medcnn.gui.train_cases_model import PATIENT, TrainCasesModel
-from napari_medcnn.gui.train_jobs import DataSet, SeenCase, group_data, open_case, read_data
+from napari_medcnn.gui.train_jobs import (
+    DataSet,
+    SeenCase,
+    check_data,
+    group_data,
+    open_case,
+    read_data,
+)
 from napari_medcnn.gui.train_layers import TrainLayers
 from napari_medcnn.gui.train_split_form import TrainSplitForm
 from napari_medcnn.gui.viewer_state import ViewerState
-from napari_medcnn.training.check import Problem, problems
 from napari_medcnn.training.manifest import FORMAT, Manifest, Split
+
+if TYPE_CHECKING:
+    from napari_medcnn.training.check import Problem
 
 NO_DATA = (
     "Choose what to learn from: a data set's file (our own, a Decathlon dataset.json, a CSV "
@@ -89,14 +100,16 @@ class TrainDataPanel(QWidget):
 
     def open(self, source: Path) -> None:
         """Read a data set."""
-        if self._start(f"Reading {source.name}", model_job(read_data, source), self._take_data):
+        if self._start(
+            f"Reading {source.name}", _splittable(model_job(read_data, source)), self._take_data
+        ):
             self.source, self._what = source, "The data set cannot be used"
 
     def run_check(self) -> None:
         """Look at every case, and show every problem."""
         if self.data is None:
             return
-        job = model_job(problems, self.data.manifest, self.split)
+        job = model_job(check_data, self.data.manifest, self.split)
         if self._start("Checking the data", job, self._take_problems):
             self._what = "The check failed"
 
@@ -257,6 +270,16 @@ class TrainDataPanel(QWidget):
             self.open(Path(chosen))
 
 
+def _splittable(make_job: JobFactory) -> JobFactory:
+    """The same job, with what a split needs loaded in its worker instead of the GUI's thread."""
+
+    def make_loaded(control: JobControl) -> Job:
+        importlib.import_module("napari_medcnn.training.splits")
+        return make_job(control)
+
+    return make_loaded
+
+
 def _table(model: TrainCasesModel) -> QTableView:
     table = QTableView()
     table.setModel(model)
@@ -266,14 +289,17 @@ def _table(model: TrainCasesModel) -> QTableView:
     )
     table.setShowGrid(False)
     table.setWordWrap(False)
+    table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+    table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     table.setFixedHeight(150)
     table.setAccessibleName("Cases to learn from")
     table.verticalHeader().hide()
+    table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + 8)
     header = table.horizontalHeader()
     header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
     header.setStretchLastSection(True)
     header.setHighlightSections(False)
-    for column, width in enumerate((110, 70, 62)):
+    for column, width in enumerate((100, 64, 58)):
         table.setColumnWidth(column, width)
     return table
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSizePolicy, QSpinBox
 
 from napari_medcnn.core.errors import MedcnnError
 
@@ -19,6 +19,7 @@ class ChoiceField(QComboBox):
     def __init__(self, choices: Sequence[str]) -> None:
         super().__init__()
         self.setMinimumContentsLength(8)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.show_choices(choices)
         self.activated.connect(self.edited)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +15,17 @@ from napari_medcnn.core.segmentation import Label, Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.io.label_layers import numbered_label
 from napari_medcnn.training.defaults import propose
-from napari_medcnn.training.export import Exported, finish
 from napari_medcnn.training.fingerprint import Fingerprint, measure
 from napari_medcnn.training.grouping import Grouping, group_cases
 from napari_medcnn.training.job import Device, Resources, TrainJob
 from napari_medcnn.training.manifest import Manifest, Split
 from napari_medcnn.training.proposal import Proposal
-from napari_medcnn.training.run import Trained, resume, train
 from napari_medcnn.training.run_folder import RunFolder
 from napari_medcnn.training.sources import manifest_from
+
+if TYPE_CHECKING:
+    from napari_medcnn.training.export import Exported
+    from napari_medcnn.training.run import Trained
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +66,11 @@ class Patches:
 
 @dataclass(frozen=True, eq=False)
 class Learnt:
-    """What a run came to; `exported` is None of one that was stopped."""
+    """What a run came to; `trained` is None of one that only became a model now, `exported` of
+    one that was stopped.
+    """
 
-    trained: Trained
+    trained: Trained | None
     exported: Exported | None
 
 
@@ -91,6 +95,13 @@ def group_data(manifest: Manifest, control: JobControl) -> Job:
     """Find out which cases belong together; ends in ``Done(DataSet)``."""
     for event in group_cases(manifest, control):
         yield Done(DataSet(manifest, event.result)) if isinstance(event, Done) else event
+
+
+def check_data(manifest: Manifest, split: Split | None, control: JobControl) -> Job:
+    """Look at every case; ends in ``Done(tuple of Problem)``."""
+    from napari_medcnn.training.check import problems
+
+    yield from problems(manifest, split, control)
 
 
 def propose_job(
@@ -142,12 +153,24 @@ def preview_patches(job: TrainJob, count: int, control: JobControl) -> Job:
 
 def train_and_judge(job: TrainJob, folder: Path, resources: Resources, control: JobControl) -> Job:
     """Train, and make a model of it with its figures, unless it is stopped; ``Done(Learnt)``."""
+    from napari_medcnn.training.run import train
+
     yield from _judged(train(job, folder, resources, control), resources, control)
 
 
 def resume_and_judge(folder: Path, resources: Resources, control: JobControl) -> Job:
     """Go on with a run, and then as :func:`train_and_judge`."""
+    from napari_medcnn.training.run import resume
+
     yield from _judged(resume(folder, resources, control), resources, control)
+
+
+def make_model(folder: Path, resources: Resources, control: JobControl) -> Job:
+    """Make a model of a run's best state, with its figures; ends in ``Done(Learnt)``."""
+    from napari_medcnn.training.export import finish
+
+    for event in finish(folder, control, resources):
+        yield Done(Learnt(None, event.result)) if isinstance(event, Done) else event
 
 
 def open_case(manifest: Manifest, case_id: str, control: JobControl) -> Job:
@@ -202,6 +225,8 @@ def class_labels(manifest: Manifest) -> tuple[Label, ...]:
 
 
 def _judged(events: Job, resources: Resources, control: JobControl) -> Job:
+    from napari_medcnn.training.export import finish
+
     trained: Trained | None = None
     for event in events:
         if isinstance(event, Done):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from napari.layers import Layer
+from napari.viewer import Viewer
 
 from napari_medcnn.app.layers import label_colours, segmentation_layer
 from napari_medcnn.core.events import Preview
@@ -16,11 +17,13 @@ from napari_medcnn.core.segmentation import Label, Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.gui.foreign_labels import OWN_LAYERS
 from napari_medcnn.gui.train_jobs import Patches, SeenCase, class_labels, lps
+from napari_medcnn.gui.view_access import camera_of
 from napari_medcnn.gui.viewer_state import ViewerState
 from napari_medcnn.training.job import TrainJob
 from napari_medcnn.training.steps import is_of_pictures
 
 NAMES = {"image": "Training: image", "truth": "Training: truth", "prediction": "Training: example"}
+FRAME_SHARE = 0.9
 PATCH_IMAGE, PATCH_LABELS = "Augmented patches", "Augmented labels"
 
 
@@ -37,8 +40,14 @@ class TrainLayers:
         if not is_of_pictures(job):
             array = lps(array)
         spacing = job.preprocessing.spacing_mm or (1.0, 1.0, 1.0)
+        viewer = self._state.viewer
         if preview.what == "image":
-            self._show_image(NAMES["image"], array, spacing)
+            is_new = NAMES["image"] not in viewer.layers
+            layer = self._show_image(NAMES["image"], array, spacing)
+            if is_new and layer is not None:
+                for other in viewer.layers:
+                    other.visible = other is layer
+                frame(viewer, layer)
         else:
             layer = self._show_labels(
                 NAMES[preview.what], array, spacing, class_labels(job.manifest)
@@ -56,7 +65,7 @@ class TrainLayers:
         for layer in viewer.layers:
             if layer.name not in (PATCH_IMAGE, PATCH_LABELS):
                 layer.visible = False
-        viewer.reset_view()
+        frame(viewer, viewer.layers[PATCH_IMAGE])
 
     def show_case(self, case: SeenCase) -> None:
         """Show a case with its truth, and with a prediction where there is one."""
@@ -70,7 +79,8 @@ class TrainLayers:
         layer = state.image_layer(volume.id)
         for other in viewer.layers:
             other.visible = other is layer or other.name.startswith(f"{case.id}: ")
-        viewer.reset_view()
+        if layer is not None:
+            frame(viewer, layer)
 
     # ------------------------------------------------------------------------------------------
 
@@ -120,6 +130,19 @@ class TrainLayers:
             return layers[name]
         layers.remove(name)
         return None
+
+
+def frame(viewer: Viewer, layer: Layer) -> None:
+    """Show the middle of one layer, whatever else is open."""
+    low, high = np.asarray(layer.extent.world)
+    dims, camera = viewer.dims, camera_of(viewer)
+    padding = (0.0,) * (dims.ndim - layer.ndim)
+    dims.point = (*padding, *((low + high) / 2))
+    shown = [axis - dims.ndim for axis in dims.displayed]
+    size = np.maximum((high - low)[shown], 1e-6)
+    camera.center = tuple(((low + high) / 2)[shown])
+    canvas = np.asarray(viewer.canvas.size, dtype=float)
+    camera.zoom = FRAME_SHARE * float(np.min(canvas / size[-2:]))
 
 
 def _placed(spacing: Sequence[float]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -280,6 +281,7 @@ class TrainModelPanel(QWidget):
         self.network.setToolTip("The kind of network; the proposed one suits this computer")
         self.start_from.setToolTip("Learn on top of what a model knows already")
         self.start_from.setMinimumContentsLength(8)
+        self.start_from.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.start_from.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -17,10 +17,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_medcnn.gui.bridge import JobRunner
 from napari_medcnn.gui.notices import WrappedLabel
+from napari_medcnn.gui.progress_row import ProgressRow
 from napari_medcnn.gui.study_text import counted
-from napari_medcnn.training.held_out import HeldOut
 from napari_medcnn.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from napari_medcnn.training.held_out import HeldOut
 
 COLUMNS = {
     "case": "Case",
@@ -47,8 +51,9 @@ class TrainResultPanel(QWidget):
 
     opened = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, predicting: JobRunner, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.progress = ProgressRow(predicting)
         self.text = WrappedLabel(parent=self)
         self.table = QTableWidget()
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -59,6 +64,7 @@ class TrainResultPanel(QWidget):
         self.table.setAccessibleName("Held-out cases, the worst first")
         self.table.setToolTip("Double click: the case with its truth and the model's prediction")
         self.table.verticalHeader().hide()
+        self.table.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 8)
         self.table.horizontalHeader().setHighlightSections(False)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         self.table.cellDoubleClicked.connect(self._on_double_click)
@@ -67,11 +73,13 @@ class TrainResultPanel(QWidget):
         layout.setSpacing(4)
         layout.addWidget(self.text)
         layout.addWidget(self.table)
+        layout.addWidget(self.progress)
 
     def show_result(self, run: Path, held_out: HeldOut | None) -> None:
         """Show the figures of a run."""
-        self.text.show_text("No case was kept aside to judge it." if held_out is None else
-                            "\n".join(_figures(held_out)))  # fmt: skip
+        figures = [] if held_out is None else list(_figures(held_out))
+        none = ["No case was kept aside to judge it."]
+        self.text.show_text("\n".join([*(figures or none), f"Run: {run}"]))
         self._fill(_records(RunFolder(run).evaluation / "cases.csv"))
 
     def _fill(self, records: list[dict[str, str]]) -> None:

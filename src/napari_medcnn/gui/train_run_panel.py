@@ -21,6 +21,7 @@ from napari_medcnn.core.errors import MedcnnError
 from napari_medcnn.core.events import Metric
 from napari_medcnn.gui.collapsible import Section
 from napari_medcnn.gui.notices import WrappedLabel
+from napari_medcnn.gui.study_text import counted
 from napari_medcnn.gui.train_curves import TrainCurves
 from napari_medcnn.gui.train_fields import ChoiceField, CountField
 from napari_medcnn.training.job import Resources
@@ -146,7 +147,9 @@ class TrainRunPanel(QWidget):
                 last = entries[-1]
                 on_cpu = last["device"] == "cpu"
                 self._machine = (
-                    f"CPU, {last['torch_threads']} threads" if on_cpu else last["device_name"]
+                    f"CPU, {counted(last['torch_threads'], 'thread')}"
+                    if on_cpu
+                    else last["device_name"]
                 )
         return self._machine
 

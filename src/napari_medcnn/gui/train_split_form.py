@@ -8,7 +8,6 @@ from qtpy.QtWidgets import QFormLayout, QSpinBox, QWidget
 from napari_medcnn.core.errors import MedcnnError
 from napari_medcnn.gui.train_jobs import DataSet
 from napari_medcnn.training.manifest import Split
-from napari_medcnn.training.splits import folds, make_split
 
 
 class TrainSplitForm(QWidget):
@@ -50,6 +49,9 @@ class TrainSplitForm(QWidget):
         MedcnnError
             When it is impossible; a leak of patients is one such error.
         """
+        # It loads scikit-learn, which napari's start should not pay for.
+        from napari_medcnn.training.splits import folds, make_split
+
         test, seed = self.test.value() / 100, self.seed.value()
         if self.folds.value() > 1:
             every = folds(

@@ -28,11 +28,13 @@ from napari_medcnn.gui.preferences import PLUGIN, model_job
 from napari_medcnn.gui.progress_row import duration_text
 from napari_medcnn.gui.run_account import fallback_text
 from napari_medcnn.gui.train_closing import TrainClosing
+from napari_medcnn.gui.train_curves import WORDS
 from napari_medcnn.gui.train_data_panel import TrainDataPanel
 from napari_medcnn.gui.train_foot import TrainFoot
 from napari_medcnn.gui.train_jobs import (
     Learnt,
     SeenCase,
+    make_model,
     predict_case,
     resume_and_judge,
     train_and_judge,
@@ -42,7 +44,6 @@ from napari_medcnn.gui.train_model_panel import TrainModelPanel
 from napari_medcnn.gui.train_result_panel import TrainResultPanel
 from napari_medcnn.gui.train_run_panel import TrainRunPanel
 from napari_medcnn.gui.viewer_state import state_of
-from napari_medcnn.training.export import Exported, finish
 from napari_medcnn.training.job import TrainJob
 from napari_medcnn.training.run_folder import RunFolder
 
@@ -64,7 +65,7 @@ class TrainWidget(QWidget):
         self.data = TrainDataPanel(self.state, self.foot.board, self.layers)
         self.model = TrainModelPanel(self.foot.board, self.layers)
         self.run = TrainRunPanel()
-        self.result = TrainResultPanel()
+        self.result = TrainResultPanel(self.predicting)
         self.sections = (
             Section("1  Data", self.data, is_open=True),
             Section("2  Model", self.model, is_open=True),
@@ -110,7 +111,7 @@ class TrainWidget(QWidget):
         except MedcnnError as error:
             self._problem(str(error))
             return
-        made = model_job(finish, folder, resources=self.run.resources)
+        made = model_job(make_model, folder, self.run.resources)
         self._begin(job, folder, made, resumed=True)
 
     def open_result(self, case_id: str) -> None:
@@ -120,7 +121,7 @@ class TrainWidget(QWidget):
         job = model_job(predict_case, self._folder, case_id, self.run.resources)
         try:
             self.predicting.start(f"Running the model on {case_id}", job)
-            self.foot.board.post(Severity.INFO, f"{case_id} will be there in a moment.")
+            self.result.progress.begin()
         except JobRunning as refused:
             self.foot.board.post(Severity.WARNING, sentence(str(refused)))
 
@@ -255,8 +256,8 @@ class TrainWidget(QWidget):
         except (OSError, ValueError) as error:  # the next one takes its place
             self.foot.log.add(sentence(f"the example was not shown: {error}"))
 
-    def _on_done(self, result: Learnt | Exported) -> None:
-        exported = result if isinstance(result, Exported) else result.exported
+    def _on_done(self, result: Learnt) -> None:
+        exported = result.exported
         if self._folder is None:
             return
         if exported is None:
@@ -266,11 +267,11 @@ class TrainWidget(QWidget):
         self.sections[3].show()
         self.sections[3].set_open(True)
         text = "The model is ready."
-        if isinstance(result, Learnt):
-            trained = result.trained
+        if (trained := result.trained) is not None:
             text = f"Trained for {trained.epochs} epochs in {duration_text(trained.seconds)}."
             if trained.best is not None:
-                text += f" Best {trained.metric.replace('_', ' ')} {trained.best:.3f}."
+                metric = WORDS.get(trained.metric, trained.metric.replace("_", " "))
+                text += f" Best {metric} {trained.best:.3f}."
         actions = []
         if exported.installed is not None:
             text += f" The model is in the list as {exported.installed.name}."
