@@ -39,8 +39,8 @@ class TrainCurves(QWidget):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.draw)
-        self.loss = self._plot("Loss")
-        self.metric = self._plot("Validation")
+        self.loss = self._plot("Loss", 4)
+        self.metric = self._plot("Validation", -4)
         self.metric.setXLink(self.loss)
         self.metric.setLabel("bottom", "step")
         self.metric.setYRange(0, 1, padding=0.02)
@@ -91,7 +91,7 @@ class TrainCurves(QWidget):
 
     # ------------------------------------------------------------------------------------------
 
-    def _plot(self, title: str) -> pyqtgraph.PlotWidget:
+    def _plot(self, title: str, legend_y: int) -> pyqtgraph.PlotWidget:
         plot = pyqtgraph.PlotWidget()
         plot.setFixedHeight(_PLOT_HEIGHT_PX)
         plot.setMinimumWidth(1)
@@ -103,7 +103,7 @@ class TrainCurves(QWidget):
         for side in ("left", "bottom"):
             plot.getAxis(side).enableAutoSIPrefix(False)
         plot.showGrid(x=False, y=True, alpha=0.2)
-        plot.addLegend(offset=(-4, 4), labelTextSize="8pt")
+        plot.addLegend(offset=(-4, legend_y), labelTextSize="8pt")
         plot.setAccessibleName(f"Curve: {title}")
         return plot
 

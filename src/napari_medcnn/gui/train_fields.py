@@ -18,7 +18,8 @@ class ChoiceField(QComboBox):
 
     def __init__(self, choices: Sequence[str]) -> None:
         super().__init__()
-        self.setMinimumContentsLength(8)
+        self.setMinimumContentsLength(5)
+        self.setMinimumWidth(70)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.show_choices(choices)
@@ -51,13 +52,14 @@ class CountField(QSpinBox):
     def __init__(self, low: int, high: int, nothing: str = "") -> None:
         super().__init__()
         self._nothing = nothing
+        self.setMinimumWidth(60)
         self.setRange(0 if nothing else low, high)
         self.setSpecialValueText(nothing)
         self.setKeyboardTracking(False)
         self.valueChanged.connect(self.edited)
 
     @property
-    def value(self) -> int | None:  # type: ignore[override]
+    def value(self) -> int | None:
         """The number."""
         number = QSpinBox.value(self)
         return None if self._nothing and not number else number

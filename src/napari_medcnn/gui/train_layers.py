@@ -116,7 +116,7 @@ class TrainLayers:
             layer.data, layer.scale = array, tuple(spacing)
             return layer
         layer = self._state.viewer.add_labels(
-            array, name=name, colormap=label_colours(labels), opacity=0.5, **_placed(spacing)
+            array, name=name, colormap=label_colours(tuple(labels)), opacity=0.5, **_placed(spacing)
         )
         layer.editable = False
         return layer

@@ -66,6 +66,8 @@ class TrainModelPanel(QWidget):
         self._fingerprint: Fingerprint | None = None
         self._models: list[ModelSpec] = []
         self._stale = False
+        self._device, self._own_title = "auto", ""
+        self._previewed: TrainJob | None = None
         self.runner = JobRunner(self)
         self.previewing = JobRunner(self)
         self.progress = ProgressRow(self.runner)
@@ -200,7 +202,7 @@ class TrainModelPanel(QWidget):
         names = network_names(job.manifest.task, job.network.dimensions)
         self.network.show_choices((BEST, *names))
         self.network.setItemText(0, f"proposed ({job.network.name})")
-        self.why.show_text(
+        self.why.setText(
             "\n".join(f"{_where(reason.where)}: {reason.text}" for reason in proposal.reasons)
         )
         self._refresh()
@@ -267,6 +269,8 @@ class TrainModelPanel(QWidget):
         box = QWidget()
         row = QHBoxLayout()
         row.setSpacing(4)
+        for button in (self.reset, self.preview):
+            button.setMinimumWidth(1)
         row.addWidget(self.reset)
         row.addWidget(self.preview)
         inner = QVBoxLayout(box)
@@ -276,11 +280,11 @@ class TrainModelPanel(QWidget):
         return box
 
     def _lay_out(self) -> None:
-        self._device, self._own_title, self._previewed = "auto", "", None
         self.title.setToolTip("The model's name in the lists")
         self.network.setToolTip("The kind of network; the proposed one suits this computer")
         self.start_from.setToolTip("Learn on top of what a model knows already")
-        self.start_from.setMinimumContentsLength(8)
+        self.start_from.setMinimumContentsLength(5)
+        self.start_from.setMinimumWidth(70)
         self.start_from.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.start_from.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
