@@ -183,6 +183,14 @@ def test_sides_that_have_names_are_not_mirrored() -> None:
         assert made.job.mirror_axes == (2,), classes
 
 
+def test_a_short_run_over_many_cases_is_augmented_less() -> None:
+    data = segmentation(*[((35, 50, 36), (1.0, 1.0, 1.0))] * 127)
+    short = propose(*data, **NAMED, minutes=20, device="cpu").job
+    assert (short.augmentation, short.mirror_axes) == ("light", ())
+    long = propose(*data, **NAMED, minutes=200, device="cpu").job
+    assert (long.augmentation, long.mirror_axes) == ("standard", (2,))
+
+
 def test_pictures_are_seen_as_pictures() -> None:
     made = propose(*classification((1, 160, 150)), **NAMED, device="cpu").job
     assert made.network.dimensions == 2

@@ -41,7 +41,7 @@ class Means:
 
 
 MEANS: Mapping[tuple[Task, int, Kind], Means] = {
-    ("segmentation", 3, "cpu"): Means(64**3, 2 * 64**3, 2, 5, 0.9e6, "unet"),
+    ("segmentation", 3, "cpu"): Means(64**3, 2 * 64**3, 2, 5, 0.75e6, "unet"),
     ("segmentation", 3, "gpu"): Means(128**3, 2 * 128**3, 12, 6, 15e6, "dynunet"),
     ("segmentation", 2, "cpu"): Means(192**2, 8 * 192**2, 8, 5, 1.2e6, "unet"),
     ("segmentation", 2, "gpu"): Means(512**2, 12 * 512**2, 48, 7, 30e6, "dynunet"),
@@ -50,17 +50,18 @@ MEANS: Mapping[tuple[Task, int, Kind], Means] = {
     ("classification", 2, "cpu"): Means(128**2, 32 * 128**2, 32, 5, 0.35e6, "resnet18"),
     ("classification", 2, "gpu"): Means(256**2, 32 * 256**2, 64, 5, 30e6, "densenet121"),
 }
-"""Measured for segmentation of volumes on two cores (a UNet of 16 to 128 filters trains 0.9 million
-voxels a second, a DynUNet of the same filters a fifth of it); sizes on a GPU are nnU-Net's for
-8 GB."""
+"""Sizes on a GPU are nnU-Net's for 8 GB. On two cores a UNet of 16 to 128 filters was measured to
+train 0.75 million voxels a second; the other speeds are estimates, by which nothing but the lengths
+of epochs is set."""
 
 CPU_SPEED: Mapping[str, float] = {
-    "dynunet": 0.2,
-    "attention_unet": 0.2,
+    "dynunet": 0.25,
+    "attention_unet": 0.25,
     "segresnet": 0.5,
     "swinunetr": 0.05,
 }
-"""How fast a segmentation network trains on a CPU beside the default one; measured on two cores."""
+"""How fast a segmentation network of few filters trains on a CPU beside the default one: measured
+for the DynUNet and the SegResNet, estimated for the others."""
 
 SMALL_FILTERS, MOST_SMALL_FILTERS = 16, 256
 
@@ -80,7 +81,7 @@ def small_arguments(name: str, stages: int) -> dict[str, Any]:
     """Arguments that make a network narrow enough for a CPU; none where it has no such."""
     filters = [min(SMALL_FILTERS * 2**stage, MOST_SMALL_FILTERS) for stage in range(stages)]
     if name == "unet":
-        return {"channels": filters, "num_res_units": 1}
+        return {"channels": filters, "num_res_units": 2}
     if name == "attention_unet":
         return {"channels": filters}
     if name == "dynunet":
