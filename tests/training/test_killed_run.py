@@ -26,7 +26,7 @@ def killed(folder: Path, kills: int, epochs: int) -> tuple[RunFolder, RunFolder]
         [*command, str(kills), str(epochs), str(kills)],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=850,
         check=False,
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "MEDCNN_CACHE": str(folder / "cache")},
@@ -68,5 +68,6 @@ def test_three_kills_change_no_bit_of_the_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_twenty_kills_change_no_bit_of_the_weights(tmp_path: Path) -> None:
     assert_same_end(*killed(tmp_path, kills=20, epochs=150))

@@ -141,17 +141,34 @@ def test_a_stopped_run_keeps_its_state_and_goes_on_to_the_same_weights(
     assert_same_weights(whole[0], folder)
 
 
+@pytest.mark.parametrize(
+    "moment",
+    [
+        lambda event: isinstance(event, Progress) and (event.stage, event.done) == ("training", 7),
+        lambda event: isinstance(event, Preview) and event.what == "prediction",
+        lambda event: isinstance(event, Metric) and event.name == "dice",
+    ],
+    ids=["step", "preview", "metric"],
+)
 def test_a_run_that_is_closed_like_a_viewer_can_be_resumed(
-    job: TrainJob, whole: tuple[Path, list[Event]], tmp_path: Path
+    job: TrainJob,
+    whole: tuple[Path, list[Event]],
+    tmp_path: Path,
+    moment: Callable[[Event], bool],
 ) -> None:
-    events = train(job, tmp_path / "run", RESOURCES)
-    for event in events:
-        if isinstance(event, Progress) and (event.stage, event.done) == ("training", 7):
-            break
+    folder = tmp_path / "run"
+    events = train(job, folder, RESOURCES)
+    next(event for event in events if moment(event))
     events.close()
-    assert RunFolder(tmp_path / "run").read_state().standing.step == 1
-    list(resume(tmp_path / "run", RESOURCES))
-    assert_same_weights(whole[0], tmp_path / "run")
+    assert RunFolder(folder).last.is_file()
+    list(resume(folder, RESOURCES))
+    assert_same_weights(whole[0], folder)
+    kept = ("epoch", "train_loss", "rate", "dice")
+    one, other = (
+        [{name: row.get(name) for name in kept} for row in read_curves(RunFolder(run).metrics)]
+        for run in (whole[0], folder)
+    )
+    assert one == other
 
 
 def test_a_paused_run_waits_with_its_state_written(

@@ -349,12 +349,12 @@ def _finish(
 
     run = RunFolder(folder)
     run.read_job()
-    if not (run.best.is_file() or run.last.is_file()):
+    standing = run.read_state().standing
+    if (standing.epoch, standing.step) == (0, 0):
         raise MedcnnError("the run has learnt nothing yet", source=folder, hint="resume it first")
     made = output.follow(make_model(folder, control, resources, install=install), Exported)
     figures = _figures(made)
     if as_json:
-        standing = run.read_state().standing
         output.print_json(
             {
                 "run": str(folder),

@@ -39,14 +39,15 @@ class Pace:
         """With one more validation."""
         return replace(self, validation=self.validation + seconds, validations=self.validations + 1)
 
-    def seconds(self, epochs: int, validate_every: int) -> float | None:
-        """What so many epochs with their validations take; None before the first of each."""
-        if not self.epochs or not self.validations:
-            return None
-        validations = math.ceil(epochs / validate_every)
-        return (
-            epochs * self.training / self.epochs + validations * self.validation / self.validations
-        )
+    @property
+    def epoch(self) -> float:
+        """Seconds of an epoch's steps; 0 before the first one was measured."""
+        return self.training / self.epochs if self.epochs else 0.0
+
+    @property
+    def judgement(self) -> float:
+        """Seconds of a validation; 0 before the first one was measured."""
+        return self.validation / self.validations if self.validations else 0.0
 
 
 def is_measured(epochs: int, seconds: float, ending: Ending) -> bool:
@@ -62,10 +63,10 @@ def epochs_that_fit(done: int, seconds: float, pace: Pace, ending: Ending) -> in
     if ending.minutes is None:
         raise ValueError("the run has no budget of minutes")
     left = 60 * ending.minutes * (1 - KEPT_BACK) - seconds
-    a_round = pace.seconds(ending.validate_every, ending.validate_every)
-    if a_round is None:
+    each = pace.epoch + pace.judgement / ending.validate_every
+    if not each:
         raise ValueError("nothing was measured yet")
-    return done + max(0, math.floor(left / a_round * ending.validate_every))
+    return done + max(0, math.floor(left / each))
 
 
 def validates_after(epoch: int, standing: Standing, ending: Ending) -> bool:

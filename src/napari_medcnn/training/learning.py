@@ -30,7 +30,7 @@ from napari_medcnn.training.epochs import (
 from napari_medcnn.training.job import Resources, TrainJob
 from napari_medcnn.training.run_folder import Ended, RunFolder, RunState
 from napari_medcnn.training.step import Learner
-from napari_medcnn.training.validation import CaseScore, column_of, metric_names, validate
+from napari_medcnn.training.validation import column_of, metric_names, validate
 
 STAGE = "training"
 
@@ -119,7 +119,6 @@ class Learning:
         job, epoch = self._job, self.standing.epoch
         per_epoch, first = job.sampling.steps_per_epoch, self.standing.step
         begin = self._seconds()
-        rate = self._learner.rate
         with closing(self._batches.epoch(epoch, first_step=first)) as batches:
             for step in range(first, per_epoch):
                 self._wait_or_stop()
@@ -136,61 +135,63 @@ class Learning:
             "epoch": epoch + 1,
             "step": (epoch + 1) * per_epoch,
             "train_loss": self.standing.loss_sum / per_epoch,
-            "rate": rate,
+            "rate": self._learner.rate,
         }
         if first < per_epoch:
             done = (per_epoch - first) * job.sampling.batch * job.sampling.accumulate
             row["patches_per_second"] = done / max(seconds, 1e-9)
         if first == 0:
             self._pace = self._pace.trained(seconds)
-        row |= yield from self._judge(epoch + 1)
-        row["seconds"] = self._seconds()
-        yield from self._finish_epoch(row)
-
-    def _judge(self, epoch: int) -> Generator[Event, None, dict[str, float]]:
-        """Validate where it is time, keep the state if it is the best; the metrics."""
         fix = self.standing.epochs_planned is None and self._ranks.from_first(
-            is_measured(epoch, self._seconds(), self._job.ending)
+            is_measured(epoch + 1, self._seconds(), job.ending)
         )
-        found: dict[str, float] = {}
-        standing = self.standing
-        if fix or validates_after(epoch, standing, self._job.ending):
-            begin = self._seconds()
-            cases = {id_: partial(self._cache.case, id_) for id_ in self._job.split.validation}
-            with self._learner.judging() as logits:
-                found, shown = yield from validate(
-                    self._job, cases, logits, self._learner.loss, self._control, self._ranks
-                )
-            self._pace = self._pace.validated(self._seconds() - begin)
-            value = found[column_of(self._job.ending.metric)]
-            self._learner.tell(value)
-            standing = judged(standing, epoch, value, self._job.ending)
-            if shown is not None:
-                yield from self._preview(shown)
+        if fix or validates_after(epoch + 1, self.standing, job.ending):
+            row |= yield from self._judge()
+        self._settle(epoch + 1, row, fix=fix)
         if fix:
-            planned = epochs_that_fit(epoch, self._seconds(), self._pace, self._job.ending)
-            planned = self._ranks.from_first(planned)
-            self._learner.plan(planned * self._job.sampling.steps_per_epoch)
-            standing = replace(standing, epochs_planned=planned)
-            yield Message(f"{planned} epochs fit into {self._job.ending.minutes:g} minutes")
-        self.standing = replace(
-            standing, epoch=epoch, step=0, loss_sum=0.0, seconds=self._seconds()
-        )
-        return found
-
-    def _finish_epoch(self, row: dict[str, float]) -> Iterator[Event]:
-        """The epoch's row and metrics, and the checkpoints that are due."""
-        if self._ranks.is_first:
-            if self._curves is not None:
-                self._curves.add(row)
-            is_best = self.standing.best_epoch == self.standing.epoch
-            if is_best or is_over(self.standing, self._job.ending):
-                self._save(best=is_best or self.standing.best is None)
-            elif self._is_due():
-                self._save()
+            planned = self.standing.epochs_planned
+            yield Message(f"{planned} epochs fit into {job.ending.minutes:g} minutes")
         for name, value in row.items():
             if name not in ("epoch", "step", "seconds") and np.isfinite(value):
                 yield Metric(name, float(value), int(row["step"]))
+
+    def _judge(self) -> Generator[Event, None, dict[str, float]]:
+        """Validate, and show an example; the metrics."""
+        begin = self._seconds()
+        cases = {id_: partial(self._cache.case, id_) for id_ in self._job.split.validation}
+        with self._learner.judging() as logits:
+            found, shown = yield from validate(
+                self._job, cases, logits, self._learner.loss, self._control, self._ranks
+            )
+        self._pace = self._pace.validated(self._seconds() - begin)
+        if shown is not None and shown.prediction is not None:
+            yield self._previewed(shown.id, shown.prediction, "prediction")
+        return found
+
+    def _settle(self, epoch: int, row: dict[str, float], *, fix: bool) -> None:
+        """End an epoch: its standing, its row, and the checkpoints that are due.
+
+        All at once: a run that is closed between two events has either all of it or nothing.
+        """
+        ending, standing = self._job.ending, self.standing
+        value = row.get(column_of(ending.metric))
+        if value is not None:
+            self._learner.tell(value)
+            standing = judged(standing, epoch, value, ending)
+        if fix:
+            planned = epochs_that_fit(epoch, self._seconds(), self._pace, ending)
+            planned = self._ranks.from_first(planned)
+            self._learner.plan(planned * self._job.sampling.steps_per_epoch)
+            standing = replace(standing, epochs_planned=planned)
+        row["seconds"] = self._seconds()
+        self.standing = replace(standing, epoch=epoch, step=0, loss_sum=0.0, seconds=row["seconds"])
+        if self._curves is not None:
+            self._curves.add(row)
+        is_best = self.standing.best_epoch == epoch
+        if is_best or is_over(self.standing, ending):
+            self._save(best=is_best or self.standing.best is None)
+        elif self._is_due():
+            self._save()
 
     def _one_step(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches of one optimiser step; alone, it can be stopped between them."""
@@ -241,10 +242,9 @@ class Learning:
             share = min(max(standing.seconds / budget, 1e-6), 1.0)
             return Progress(STAGE, done, max(done, round(done / share)), budget * (1 - share))
         total = standing.epochs_planned * per_epoch
-        epochs = (total - done) / per_epoch
-        pace = self._pace.seconds(1, 1) if self._job.ending.validate_every == 1 else None
-        pace = pace or (self._seconds() - begin) / steps * per_epoch
-        return Progress(STAGE, done, total, epochs * pace)
+        epoch = self._pace.epoch or (self._seconds() - begin) / steps * per_epoch
+        epoch += self._pace.judgement / self._job.ending.validate_every
+        return Progress(STAGE, done, total, (total - done) / per_epoch * epoch)
 
     def _first_preview(self) -> Iterator[Event]:
         """The image and the truth that example predictions belong to."""
@@ -256,10 +256,6 @@ class Learning:
         truth = np.ascontiguousarray(np.asarray(case.label).transpose(2, 1, 0))
         yield self._previewed(name, image, "image")
         yield self._previewed(name, truth.astype(np.uint8), "truth")
-
-    def _preview(self, score: CaseScore) -> Iterator[Event]:
-        if score.prediction is not None:
-            yield self._previewed(score.id, score.prediction, "prediction")
 
     def _previewed(self, case: str, array: npt.NDArray[np.generic], what: str) -> Preview:
         """An array ``(z, y, x)`` on the network's grid in its file."""
