@@ -6,6 +6,7 @@ Run it with ``make pictures``; it needs a screen or Xvfb. The pictures go to ``d
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -34,11 +35,13 @@ from napari_medcnn.gui.load_widget import LoadWidget
 from napari_medcnn.gui.model_adding import NewModel
 from napari_medcnn.gui.region_choice import OWN_SHAPES
 from napari_medcnn.gui.three_views import show_three_views
+from napari_medcnn.gui.train_widget import TrainWidget
 from napari_medcnn.gui.views import show_3d, show_axial
 from napari_medcnn.models.registry import SHIPPED
 
 PICTURES = Path(__file__).parent / "pictures"
 DOCK_WIDTH = 340
+SHARED_DATA = Path(os.environ.get("MEDCNN_DATA", Path(__file__).parents[2] / "shared/data"))
 PATIENCE_S = 600
 
 
@@ -88,6 +91,22 @@ def main() -> None:
     viewer.layers.clear()
     dock = _replace(viewer, dock, BatchWidget(viewer), "Batch")
     _batch(viewer, dock.widget())
+
+    viewer.layers.clear()
+    dock = _replace(viewer, dock, TrainWidget(viewer), "Train")
+    _train(viewer, dock.widget())
+    viewer.close()
+
+
+def train_alone() -> None:
+    """Only the picture of the dock *Train*: ``python docs/pictures.py train``."""
+    viewer = napari.Viewer(show=False, show_welcome_screen=False)
+    window = viewer.window._qt_window
+    window.resize(1500, 900)
+    window.show()
+    train = TrainWidget(viewer)
+    _dock(viewer, train, "Train")
+    _train(viewer, train)
     viewer.close()
 
 
@@ -146,6 +165,27 @@ def _batch(viewer: Viewer, batch: BatchWidget) -> None:
     _take(viewer, "batch")
 
 
+def _train(viewer: Viewer, train: TrainWidget) -> None:
+    """Sixteen cases of the Decathlon's hippocampus, which are too large to come with the code."""
+    source = SHARED_DATA / "hippocampus"
+    if not source.is_dir():
+        print(f"without {source} there is no picture of a training")
+        return
+    data = Path(_FRESH.name) / "hippocampus"
+    for part in ("images", "labels"):
+        (data / part).mkdir(parents=True)
+        for path in sorted((source / part).iterdir())[:16]:
+            (data / part / path.name).write_bytes(path.read_bytes())
+    train.model.length.setValue(3)
+    train.data.open(data)
+    _wait(lambda: train.foot.start.isEnabled())
+    train.start()
+    _wait(lambda: len(train.run.curves.points.get("dice", ())) >= 5 or not train.runner.is_running)
+    _take(viewer, "train")
+    train.foot.stop.click()
+    _wait(lambda: not train.runner.is_running)
+
+
 def _dock(viewer: Viewer, widget: QWidget, name: str) -> QWidget:
     dock = viewer.window.add_dock_widget(widget, name=name, area="right")
     viewer.window._qt_window.resizeDocks([dock], [DOCK_WIDTH], Qt.Orientation.Horizontal)
@@ -175,4 +215,4 @@ def _take(viewer: Viewer, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    train_alone() if sys.argv[1:] == ["train"] else main()

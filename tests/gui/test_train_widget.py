@@ -213,7 +213,7 @@ def test_a_run_is_stopped_goes_on_and_ends_as_a_model_in_every_list(widget, qtbo
     assert widget.foot.stop.isVisibleTo(widget) and not widget.data.choose.isEnabled()
     widget.start()
     assert any("still running" in text for text in texts(widget, Severity.WARNING))
-    qtbot.waitUntil(lambda: len(widget.run.curves.points["dice"]) > 1, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: len(widget.run.curves.points.get("dice", ())) > 1, timeout=PATIENCE_MS)
     assert NAMES["prediction"] in widget.state.viewer.layers
     layer = widget.state.viewer.layers[NAMES["prediction"]]
     widget.foot.pause.click()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 import pyqtgraph
@@ -33,7 +32,7 @@ class TrainCurves(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.points: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        self.points: dict[str, list[tuple[float, float]]] = {}
         self._items: dict[str, pyqtgraph.PlotDataItem] = {}
         self._drawn_at = 0.0
         self._timer = QTimer(self)
@@ -66,7 +65,7 @@ class TrainCurves(QWidget):
         """Add a point; drawn soon."""
         if name in NO_CURVES:
             return
-        self.points[name].append((step, value))
+        self.points.setdefault(name, []).append((step, value))
         if not self._timer.isActive():
             wait = self._drawn_at + DRAW_INTERVAL_S - time.monotonic()
             self._timer.start(max(0, round(1000 * wait)))
@@ -77,7 +76,7 @@ class TrainCurves(QWidget):
         for row in rows:
             for name, value in row.items():
                 if name not in NO_CURVES and value == value:
-                    self.points[name].append((row["step"], value))
+                    self.points.setdefault(name, []).append((row["step"], value))
         self.draw()
 
     def draw(self) -> None:
