@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 
 from napari_medcnn.core.errors import MedcnnError
@@ -29,12 +30,20 @@ from napari_medcnn.core.events import (
 )
 from napari_medcnn.training.checkpoint import read_checkpoint
 from napari_medcnn.training.curves import read_curves
-from napari_medcnn.training.job import Ending, NetworkChoice, Optimisation, Sampling, TrainJob
+from napari_medcnn.training.job import (
+    Ending,
+    NetworkChoice,
+    Optimisation,
+    Preprocessing,
+    Sampling,
+    TrainJob,
+)
 from napari_medcnn.training.job_problems import JobError
+from napari_medcnn.training.manifest import Manifest, Split, TrainCase
 from napari_medcnn.training.run import Trained, resume, train
 from napari_medcnn.training.run_folder import RunFolder
 from napari_medcnn.training.step import Diverged
-from tests.training.tiny_run import RESOURCES, tiny_job
+from tests.training.tiny_run import RESOURCES, job_of, tiny_job
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -296,13 +305,37 @@ def test_a_network_of_pictures_learns_from_slices(job: TrainJob, tmp_path: Path)
     assert result.best is not None
 
 
+def test_pictures_of_two_classes_are_told_apart(job: TrainJob, tmp_path: Path) -> None:
+    cases = []
+    for number in range(12):
+        target, grey = (("dark", 60), ("bright", 180))[number % 2]
+        noise = np.random.default_rng(number).integers(-40, 40, (16, 16))
+        path = tmp_path / f"{number}.png"
+        sitk.WriteImage(sitk.GetImageFromArray((grey + noise).astype(np.uint8)), str(path))
+        cases.append(TrainCase(f"case_{number}", (path,), f"patient_{number}", target=target))
+    pictures = replace(
+        job_of(tuple(cases)),
+        manifest=Manifest("greys", "classification", ("grey",), ("dark", "bright"), tuple(cases)),
+        split=Split(tuple(case.id for case in cases[4:]), tuple(case.id for case in cases[:4])),
+        preprocessing=Preprocessing(size=(1, 16, 16), normalisation="range", clip=(0.0, 255.0)),
+        network=NetworkChoice("classic_cnn", 2),
+        sampling=Sampling((1, 16, 16), batch=4, steps_per_epoch=10),
+        optimisation=Optimisation(rate=3e-3, loss="cross_entropy"),
+        ending=Ending(epochs=3, validate_every=1, metric="balanced_accuracy"),
+    )
+    events = list(train(pictures, tmp_path / "run", RESOURCES))
+    assert result_of(events).best == 1.0
+    (*_, last) = read_curves(RunFolder(tmp_path / "run").metrics)
+    assert last["auc"] == last["accuracy"] == 1.0
+
+
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from napari_medcnn.core.events import Metric
 from napari_medcnn.training.run import train
 from napari_medcnn.training.checkpoint import CheckpointNotWritten
-from tests.training.tiny_run import RESOURCES, tiny_job
+from tests.training.tiny_run import RESOURCES, job_of, tiny_job
 folder = Path(sys.argv[1])
 try:
     for event in train(tiny_job(folder / "data"), folder / "run", RESOURCES):
