@@ -180,7 +180,7 @@ def _train(viewer: Viewer, train: TrainWidget) -> None:
     train.data.open(data)
     _wait(lambda: train.foot.start.isEnabled())
     train.start()
-    _wait(lambda: len(train.run.curves.points.get("dice", ())) >= 5 or not train.runner.is_running)
+    _wait(lambda: len(train.run.curves.points.get("dice", ())) >= 3 or not train.runner.is_running)
     _take(viewer, "train")
     train.foot.stop.click()
     _wait(lambda: not train.runner.is_running)

@@ -25,6 +25,7 @@ WORDS = {
 }
 _DASHES = (Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 _PLOT_HEIGHT_PX = 130
+_AXIS_TITLE_PX = 22
 
 
 class TrainCurves(QWidget):
@@ -42,6 +43,7 @@ class TrainCurves(QWidget):
         self.metric = self._plot("Validation", -4)
         self.metric.setXLink(self.loss)
         self.metric.setLabel("bottom", "step")
+        self.metric.setFixedHeight(_PLOT_HEIGHT_PX + _AXIS_TITLE_PX)
         self.metric.setYRange(0, 1, padding=0.02)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -54,8 +56,6 @@ class TrainCurves(QWidget):
     def clear(self) -> None:
         """Forget all points."""
         self.points.clear()
-        for item in self._items.values():
-            item.getViewBox().removeItem(item)
         for plot in (self.loss, self.metric):
             plot.clear()
             plot.plotItem.legend.clear()
@@ -65,7 +65,10 @@ class TrainCurves(QWidget):
         """Add a point; drawn soon."""
         if name in NO_CURVES:
             return
-        self.points.setdefault(name, []).append((step, value))
+        points = self.points.setdefault(name, [])
+        while points and points[-1][0] >= step:  # a killed run goes on from before them
+            points.pop()
+        points.append((step, value))
         if not self._timer.isActive():
             wait = self._drawn_at + DRAW_INTERVAL_S - time.monotonic()
             self._timer.start(max(0, round(1000 * wait)))

@@ -35,6 +35,7 @@ from napari_medcnn.training.job import Ending, TrainJob
 from napari_medcnn.training.job_problems import job_problems
 from napari_medcnn.training.manifest import Manifest, Split
 from napari_medcnn.training.networks import network_names
+from napari_medcnn.training.starting_from import starting_from
 
 NO_DATA = "Choose data first: the model is proposed from what they are."
 SETTLE_MS = 500
@@ -135,12 +136,8 @@ class TrainModelPanel(QWidget):
         job = replace(job, ending=_validated(ending))
         index = self.start_from.currentIndex() - 1
         if index >= 0:
-            network = replace(
-                job.network,
-                start_from=self._models[index].path,
-                freeze_encoder=self.freeze.value,
-            )
-            job = replace(job, network=network)
+            job = starting_from(job, self._models[index].path)
+            job = replace(job, network=replace(job.network, freeze_encoder=self.freeze.value))
         return job
 
     def set_busy(self, busy: bool) -> None:

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from napari_medcnn.gui.bridge import JobRunner
 from napari_medcnn.gui.notices import WrappedLabel
 from napari_medcnn.gui.progress_row import ProgressRow
-from napari_medcnn.gui.study_text import counted
+from napari_medcnn.gui.study_text import counted, folder_text
 from napari_medcnn.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class TrainResultPanel(QWidget):
         """Show the figures of a run."""
         figures = [] if held_out is None else list(_figures(held_out))
         none = ["No case was kept aside to judge it."]
-        self.text.show_text("\n".join([*(figures or none), f"Run: {run}"]))
+        self.text.show_text("\n".join([*(figures or none), f"Run: {folder_text(run)}"]))
         self._fill(_records(RunFolder(run).evaluation / "cases.csv"))
 
     def _fill(self, records: list[dict[str, str]]) -> None:

@@ -21,7 +21,7 @@ from napari_medcnn.core.errors import MedcnnError
 from napari_medcnn.core.events import Metric
 from napari_medcnn.gui.collapsible import Section
 from napari_medcnn.gui.notices import WrappedLabel
-from napari_medcnn.gui.study_text import counted
+from napari_medcnn.gui.study_text import counted, folder_text
 from napari_medcnn.gui.train_curves import TrainCurves
 from napari_medcnn.gui.train_fields import ChoiceField, CountField
 from napari_medcnn.training.job import Resources
@@ -87,7 +87,7 @@ class TrainRunPanel(QWidget):
         if self._folder is None:
             self._folder = parent
         folder = self.folder()
-        self.place.show_text("chosen with the data" if folder is None else str(folder))
+        self.place.show_text("chosen with the data" if folder is None else folder_text(folder))
 
     def choose_parent(self, parent: Path) -> None:
         """Let runs go into folders below this one."""
@@ -98,7 +98,7 @@ class TrainRunPanel(QWidget):
     def begin(self, run: Path, *, resumed: bool) -> None:
         """A run begins, or goes on."""
         self._run, self._machine, self._rate = run, "", 0.0
-        self.place.show_text(str(run))
+        self.place.show_text(folder_text(run))
         self.curves.show()
         if resumed:
             self.show_curves(run)

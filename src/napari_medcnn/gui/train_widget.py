@@ -28,6 +28,7 @@ from napari_medcnn.gui.notices import sentence
 from napari_medcnn.gui.preferences import PLUGIN, model_job
 from napari_medcnn.gui.progress_row import duration_text
 from napari_medcnn.gui.run_account import fallback_text
+from napari_medcnn.gui.study_text import folder_text
 from napari_medcnn.gui.train_closing import TrainClosing
 from napari_medcnn.gui.train_curves import WORDS
 from napari_medcnn.gui.train_data_panel import TrainDataPanel
@@ -314,7 +315,7 @@ class TrainWidget(QWidget):
         standing = state.standing
         over = state.ended in ("finished", "early")
         text = "The training is over, but no model was made of it." if over else (
-            f"Stopped after {standing.epoch} epochs; the run is in {folder}."
+            f"Stopped after {standing.epoch} epochs; the run is in {folder_text(folder)}."
         )  # fmt: skip
         if standing.best is not None:
             text += f" Best so far: {standing.best:.3f}."
