@@ -133,7 +133,7 @@ class TrainRunPanel(QWidget):
     def _show_figures(self) -> None:
         parts = [self._device_text(), f"{_memory_gb():.1f} GB of memory"]
         if self._rate:
-            parts.append(f"{self._rate:.1f} patches/s")
+            parts.append(f"{self._rate:.1f} patches a second")
         self.figures.show_text(", ".join(part for part in parts if part))
 
     def _device_text(self) -> str:
