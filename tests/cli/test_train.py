@@ -105,3 +105,29 @@ def test_what_cannot_be_is_refused(medcnn: Callable, arguments: tuple[str, ...],
     told = medcnn("train", *arguments)
     assert told.code != 0
     assert said in told.err
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes as Linux shows them")
+def test_a_training_in_its_own_process_may_be_killed_alone(
+    medcnn: Callable, tmp_path: Path
+) -> None:
+    import psutil
+
+    job = replace(tiny_job(tmp_path), ending=Ending(epochs=400, validate_every=1))
+    write_record(tmp_path / "job.json", job)
+    run = tmp_path / "run"
+
+    def kill_when_it_has_learnt() -> None:
+        while not (run / "checkpoints" / "last.pt").is_file():
+            time.sleep(0.05)
+        for child in psutil.Process().children():
+            if "napari_medcnn.core.job_child" in child.cmdline():
+                child.kill()
+
+    killer = threading.Thread(target=kill_when_it_has_learnt, daemon=True)
+    killer.start()
+    killed = medcnn("train", "--job", tmp_path / "job.json", "--out", run, "--isolate", *QUICK)
+    assert killed.code == 1
+    assert "was ended by the system" in killed.err
+    standing = RunFolder(run).read_state().standing
+    assert 0 < standing.epoch < 400

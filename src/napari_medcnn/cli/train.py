@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from napari_medcnn.cli import output
 from napari_medcnn.cli.options import JsonOption
 from napari_medcnn.core.errors import InputMismatch, MedcnnError
 from napari_medcnn.core.events import Job, JobControl, Message, Metric
+from napari_medcnn.core.job_process import in_own_process
 
 if TYPE_CHECKING:
     from napari_medcnn.training.export import Exported
@@ -79,6 +80,9 @@ def train(
     cache_gb: Annotated[
         float | None, typer.Option(min=0, help="Main memory for cases (default: half the free).")
     ] = None,
+    isolate: Annotated[
+        bool, typer.Option("--isolate", help="In a process of its own, which may crash alone.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done and why, and end.")
     ] = False,
@@ -103,7 +107,8 @@ def train(
         if resume is not None:
             from napari_medcnn.training.run import resume as go_on
 
-            _run(go_on(resume, resources, control), resources, control, install, as_json)
+            events = _job(isolate, control, go_on, resume, resources)
+            _run(events, resources, control, install, as_json)
             return
         chosen = _read(job) if job is not None else None
         if manifest is not None:
@@ -121,7 +126,8 @@ def train(
             raise typer.BadParameter("--out is needed: the folder of the run")
         from napari_medcnn.training.run import train as begin
 
-        _run(begin(chosen, out, resources, control), resources, control, install, as_json)
+        events = _job(isolate, control, begin, chosen, out, resources)
+        _run(events, resources, control, install, as_json)
 
 
 def _resources(
@@ -286,6 +292,15 @@ def _stopping(control: JobControl) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _job(
+    isolate: bool, control: JobControl, function: Callable[..., Job], *arguments: object
+) -> Job:
+    """The run, here or in a process of its own."""
+    if isolate:
+        return in_own_process(function, *arguments)(control)
+    return function(*arguments, control=control)
 
 
 def _run(

@@ -28,7 +28,7 @@ from napari_medcnn.core.object_stream import ObjectStream
 ASK_S = 0.1
 """How often a waiting job looks whether it was cancelled or paused."""
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 """A cancelled job that has not ended by then is ended with its process."""
 
 _LAST_WORDS = 4000
