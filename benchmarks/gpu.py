@@ -1,6 +1,6 @@
 """Whole runs on a GPU: seconds, device memory, and what happens where that memory is short.
 
-    python -m benchmarks.gpu [--shape X Y Z] [--classes N] [--limits GB ...]
+    python -m benchmarks.gpu [--shape X Y Z] [--spacing X Y Z] [--classes N] [--limits GB ...]
 
 The network and the CT are those of ``benchmarks.large_ct``. A limit is the share of the device that
 torch may allocate; labels are compared with those of the run without one.
@@ -25,13 +25,12 @@ from napari_medcnn.inference.options import Precision, RunOptions
 from napari_medcnn.inference.segment import segment
 from napari_medcnn.models.spec import ModelSpec
 
-SPACING = (0.8, 0.8, 1.25)
-
 
 def main() -> None:
     """Print a line a run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", type=int, nargs=3, default=(512, 512, 400))
+    parser.add_argument("--spacing", type=float, nargs=3, default=(0.8, 0.8, 1.25))
     parser.add_argument("--classes", type=int, default=25)
     parser.add_argument("--limits", type=float, nargs="*", default=[3.0, 1.2, 0.4])
     given = parser.parse_args()
@@ -39,7 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["MEDCNN_CACHE"] = str(folder / "cache")
-        image = make_ct(folder / "ct.nii.gz", tuple(given.shape), SPACING)
+        image = make_ct(folder / "ct.nii.gz", tuple(given.shape), tuple(given.spacing))
         spec = mc.load_model(make_bundle(folder / "bundle", given.classes, image))
         volume = mc.read(image)[0]
         _run("cold", volume, spec, "float16")
