@@ -106,6 +106,27 @@ def test_labels_and_maps_are_those_of_all_classes_at_full_size(
         assert not values[~inside].any()
 
 
+def test_the_nearest_voxel_of_a_region_lies_in_the_slab_that_was_run(spec: ModelSpec) -> None:
+    """Rounding moves the region's first position from 0.78 to 1, but the slab begins at 0."""
+    grid = (
+        Step("Orientationd", {"keys": "image", "axcodes": "RAS", "labels": None}),
+        Step("Spacingd", {"keys": "image", "pixdim": (0.9, 0.9, 0.9), "mode": "bilinear"}),
+    )
+    case = {"region": ((0, 0, 0), (4, 4, 4)), "axis": 0, "slab": 1, "planes": 0}
+    shape = (4, 5, 4)
+    geometry = Geometry.from_spacing(shape, (0.7, 0.7, 0.7))
+    volume = from_file(smooth_image(shape, 0), geometry, AxisMap((0, 1, 2), (False,) * 3))
+    after = Postprocessing("threshold", nearest=True)
+    changed = replace(spec, preprocessing=grid, postprocessing=after, activation="sigmoid")
+    prepared = ended(prepare([volume], changed, JobControl()))[0]
+    logits = np.zeros((1, *prepared.tensor.shape[1:]), np.float32)
+    logits[:, :, 1::2] = 9
+    maps = reduced(volume, changed, prepared, logits, case)
+    whole = reduced(volume, changed, prepared, logits, case | {"region": None})
+    assert len(np.unique(whole.labels)) == 2
+    np.testing.assert_array_equal(maps.labels[:4, :4, :4], whole.labels[:4, :4, :4])
+
+
 def reduced(
     volume: Volume,
     spec: ModelSpec,

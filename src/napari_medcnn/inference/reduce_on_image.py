@@ -41,6 +41,7 @@ class OnImageGrid:
 
     def __post_init__(self) -> None:
         after = self.spec.postprocessing
+        box = self.way_back.box()  # of the slabs; that of rounded positions may be smaller
         if after.nearest:
             self.way_back = self.way_back.rounded()
         self._logits_travel = after.interpolate == "logits"
@@ -51,7 +52,7 @@ class OnImageGrid:
         across = [a for a in range(3) if a != self.axis]
         self._across = PlaneSampler(
             [self.way_back.positions[a] for a in across],
-            [self.way_back.box()[a] for a in across],
+            [box[a] for a in across],
             [self.way_back.inside[a] for a in across],
         )
 
