@@ -82,10 +82,14 @@ def make_detector(
         },
         "detector_ops": [
             "$@detector.set_target_keys(box_key='box', label_key='label')",
-            f"$@detector.set_box_selector_parameters(score_thresh={score_threshold},"
-            "topk_candidates_per_level=1000,nms_thresh=0.22,detections_per_img=300)",
-            "$@detector.set_sliding_window_inferer(roi_size=@infer_patch_size,overlap=0.25,"
-            f"sw_batch_size=1,mode='{blend}',device='cpu')",
+            (
+                f"$@detector.set_box_selector_parameters(score_thresh={score_threshold},"
+                "topk_candidates_per_level=1000,nms_thresh=0.22,detections_per_img=300)"
+            ),
+            (
+                "$@detector.set_sliding_window_inferer(roi_size=@infer_patch_size,overlap=0.25,"
+                f"sw_batch_size=1,mode='{blend}',device='cpu')"
+            ),
         ],
         "preprocessing": {"_target_": "Compose", "transforms": _before(spacing)},
         "inferer": {

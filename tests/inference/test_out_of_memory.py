@@ -85,4 +85,3 @@ def test_memory_that_ends_in_any_stage_ends_the_run_clearly_and_the_next_one_wor
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "refused:" in done.stdout or "completed" in done.stdout
-    print(done.stdout)

@@ -119,7 +119,7 @@ def test_the_nearest_voxel_of_a_region_lies_in_the_slab_that_was_run(spec: Model
     after = Postprocessing("threshold", nearest=True)
     changed = replace(spec, preprocessing=grid, postprocessing=after, activation="sigmoid")
     prepared = ended(prepare([volume], changed, JobControl()))[0]
-    logits = np.zeros((1, *prepared.tensor.shape[1:]), np.float32)
+    logits = np.full((1, *prepared.tensor.shape[1:]), -9, np.float32)
     logits[:, :, 1::2] = 9
     maps = reduced(volume, changed, prepared, logits, case)
     whole = reduced(volume, changed, prepared, logits, case | {"region": None})

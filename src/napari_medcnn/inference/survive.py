@@ -39,7 +39,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def what_did_not_fit(error: BaseException) -> str:
-    """The first two sentences of an error about memory: torch goes on with advice to programmers."""
+    """The first two sentences of an error about memory; torch adds advice to programmers."""
     text = error.what if isinstance(error, MedcnnError) else str(error)
     line = text.strip().partition("\n")[0]
     line = re.sub(r"^\[enforce fail at \S+\] err == 0\. ", "", line)  # of torch's own checks
