@@ -23,7 +23,7 @@ def test_a_model_is_imported_shown_verified_and_removed(
     medcnn: Callable, tmp_path: Path, models: Path
 ) -> None:
     bundle = make_bundle(tmp_path / "bright", metadata={"intended_use": "Only for tests"})
-    outcome = medcnn("models", "import", bundle, "--name", "spots", "--json")
+    outcome = medcnn("models", "add", bundle, "--name", "spots", "--json")
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out)["id"] == "spots"
     assert "BSD-3-Clause" in outcome.err and "Only for tests" in outcome.err
@@ -53,6 +53,6 @@ def test_what_a_bundle_wants_to_run_is_shown(medcnn: Callable, tmp_path: Path) -
 
 def test_a_refusal_names_the_reason_and_the_way_out(medcnn: Callable, tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(b"x")
-    outcome = medcnn("models", "import", tmp_path / "net.onnx")
+    outcome = medcnn("models", "add", tmp_path / "net.onnx")
     assert outcome.code == 1
     assert "needs a card" in outcome.err and "net.json" in outcome.err

@@ -124,8 +124,8 @@ def _print_wishes(model: str) -> None:
         output.warn(wish)
 
 
-@group.command("import")
-def import_(
+@group.command("add")
+def add(
     source: Annotated[str, typer.Argument(help="A folder, file or address (https).")],
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
     sha256: Annotated[str | None, typer.Option(help="What the file must have.")] = None,
@@ -172,13 +172,12 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Load a model's network, hold it against its card, and print its hash."""
-    from napari_medcnn.models.importing.by_card import check_runs
     from napari_medcnn.models.registry import find_model
-    from napari_medcnn.models.weights import sha256
+    from napari_medcnn.models.verify import Verified
+    from napari_medcnn.models.verify import verify as check
 
     spec = find_model(model)
-    check_runs(spec)
-    hashes = {str(file): sha256(file) for file in spec.weight_files}
+    hashes = output.follow(check(spec), Verified).hashes
     if as_json:
         output.print_json({"id": spec.id, "weights": hashes})
         return
