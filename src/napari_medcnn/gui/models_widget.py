@@ -97,6 +97,7 @@ class ModelsWidget(QWidget):
 
     def _lay_out(self) -> None:
         self.list.setAccessibleName("Models at hand")
+        self.list.setSpacing(3)
         self.add.setToolTip("Add a model: a folder, a zip, a file or an address")
         self.check.setToolTip("Load the network, run it once, and compare it with its card")
         row = QHBoxLayout()
