@@ -72,6 +72,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # it trains for minutes
 @pytest.mark.parametrize("turned", [False, True], ids=["straight", "oblique-and-flipped"])
 def test_boxes_lie_around_the_balls_in_millimetres(trained: Path, turned: bool) -> None:
     count, distances, sizes = misses(trained, turned=turned)
