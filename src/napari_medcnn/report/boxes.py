@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from napari_medcnn.core.atomic import replacing, write_json
+from napari_medcnn.core.atomic import write_json
 from napari_medcnn.core.detection import NO_VOLUME, Detection, Detections
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.report.notice import RESEARCH_USE_NOTICE
-from napari_medcnn.report.tables import csv_cell, geometry_record
+from napari_medcnn.report.tables import (
+    image_record,
+    label_records,
+    model_record,
+    write_records,
+)
 
 SCHEMA = "napari-medcnn boxes"
 SCHEMA_VERSION = 1
@@ -50,10 +53,7 @@ def write_boxes_csv(detections: Detections, path: str | Path) -> None:
     WriteError
         When `path` cannot be written.
     """
-    cells = [{k: csv_cell(v) for k, v in record.items()} for record in box_records(detections)]
-    frame = pd.DataFrame(cells, columns=list(COLUMNS))
-    with replacing(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
+    write_records(box_records(detections), COLUMNS, path)
 
 
 def write_boxes_json(detections: Detections, path: str | Path, volume: Volume) -> None:
@@ -64,30 +64,14 @@ def write_boxes_json(detections: Detections, path: str | Path, volume: Volume) -
     WriteError
         When `path` cannot be written.
     """
-    model = detections.model
     content = {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
         "notice": RESEARCH_USE_NOTICE,
         "conventions": CONVENTIONS,
-        "image": {
-            "name": volume.name,
-            "modality": volume.modality,
-            "unit": volume.unit,
-            "spacing_known": volume.spacing_known,
-            "resampled": volume.resampled,
-            "geometry": geometry_record(detections.geometry),
-            "findings": [finding.to_json() for finding in volume.findings],
-        },
-        "labels": [
-            {"value": label.value, "name": label.name, "colour": list(label.colour)}
-            for label in detections.labels
-        ],
-        "model": {
-            "id": model.id,
-            "version": model.version,
-            "weights_sha256": model.weights_sha256,
-        },
+        "image": image_record(volume),
+        "labels": label_records(detections.labels),
+        "model": model_record(detections.model),
         "score_threshold": detections.parameters.get("score_threshold"),
         "boxes": [
             {

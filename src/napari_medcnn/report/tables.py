@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 from napari_medcnn.core.atomic import replacing, write_json
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.lesion import Lesion, LesionTable, Measurement, Verdict, missing
-from napari_medcnn.core.segmentation import Segmentation
+from napari_medcnn.core.segmentation import Label, ModelReference, Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.report.notice import RESEARCH_USE_NOTICE
 
@@ -72,10 +72,7 @@ def write_lesions_csv(table: LesionTable, path: str | Path) -> None:
     WriteError
         When `path` cannot be written.
     """
-    cells = [{k: csv_cell(v) for k, v in record.items()} for record in lesion_records(table)]
-    frame = pd.DataFrame(cells, columns=list(COLUMNS))
-    with replacing(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
+    write_records(lesion_records(table), COLUMNS, path)
 
 
 def write_lesions_json(
@@ -94,28 +91,56 @@ def write_lesions_json(
         "schema_version": SCHEMA_VERSION,
         "notice": RESEARCH_USE_NOTICE,
         "conventions": CONVENTIONS,
-        "image": {
-            "name": volume.name,
-            "modality": volume.modality,
-            "unit": volume.unit,
-            "spacing_known": volume.spacing_known,
-            "resampled": volume.resampled,
-            "geometry": geometry_record(volume.geometry),
-            "findings": [finding.to_json() for finding in volume.findings],
-        },
-        "labels": [
-            {"value": label.value, "name": label.name, "colour": list(label.colour)}
-            for label in segmentation.labels
-        ],
-        "model": None
-        if model is None
-        else {"id": model.id, "version": model.version, "weights_sha256": model.weights_sha256},
+        "image": image_record(volume),
+        "labels": label_records(segmentation.labels),
+        "model": None if model is None else model_record(model),
         "min_volume_mm3": table.min_volume_mm3,
         "dropped_count": table.dropped_count,
         "totals": totals(table),
         "lesions": [_full_record(lesion) for lesion in table.lesions],
     }
     write_json(path, content)
+
+
+def write_records(
+    records: Sequence[Mapping[str, Any]], columns: Sequence[str], path: str | Path
+) -> None:
+    """Write flat records as UTF-8 CSV, a column each of `columns`.
+
+    Raises
+    ------
+    WriteError
+        When `path` cannot be written.
+    """
+    cells = [{k: csv_cell(v) for k, v in record.items()} for record in records]
+    frame = pd.DataFrame(cells, columns=list(columns))
+    with replacing(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def image_record(volume: Volume) -> dict[str, Any]:
+    """What a result says of its image; no patient identity."""
+    return {
+        "name": volume.name,
+        "modality": volume.modality,
+        "unit": volume.unit,
+        "spacing_known": volume.spacing_known,
+        "resampled": volume.resampled,
+        "geometry": geometry_record(volume.geometry),
+        "findings": [finding.to_json() for finding in volume.findings],
+    }
+
+
+def label_records(labels: Sequence[Label]) -> list[dict[str, Any]]:
+    """What the values of a label map mean."""
+    return [
+        {"value": label.value, "name": label.name, "colour": list(label.colour)} for label in labels
+    ]
+
+
+def model_record(model: ModelReference) -> dict[str, Any]:
+    """Which model made a result."""
+    return {"id": model.id, "version": model.version, "weights_sha256": model.weights_sha256}
 
 
 def csv_cell(value: Any) -> Any:
