@@ -152,3 +152,21 @@ def test_rounding_agrees_and_a_wrong_layer_does_not() -> None:
     turned = disagreement(logits, logits.flip(1), "softmax", HALF_LABELS)
     assert "of its labels are the same" in turned
     assert "of its labels" in disagreement(logits, -logits, "sigmoid", HALF_LABELS)
+
+
+@pytest.mark.parametrize(("wanted", "told"), [(False, Fallback), (True, Message)])
+def test_half_precision_that_changes_labels_is_kept_only_where_it_is_wanted(
+    spec: ModelSpec,
+    image: torch.Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: bool,
+    told: type[Event],
+) -> None:
+    monkeypatch.setattr(choice, "HALF_LABELS", 1.1)  # nothing agrees so well
+    plan = replace(plan_of(spec), precision="float16")
+    window = choice._centre_window(image, plan)
+    race = choice._Race(spec, plan, window, JobControl(), half_is_wanted=wanted)
+    events = list(race.measure_only("torch"))
+    assert isinstance(events[-1], told)
+    kept = {m.precision for m in race.result(None, compared=False).measurements}
+    assert kept == {"float16" if wanted else "float32"}

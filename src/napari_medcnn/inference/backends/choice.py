@@ -77,7 +77,9 @@ def calibrated(
     wanted = "openvino" if spec.kind in OPENVINO_ONLY else options.backend
     if known is not None and (known.compared if wanted == "auto" else known.of(wanted)):
         return known
-    race = _Race(spec, plan, _centre_window(image, plan), control)
+    race = _Race(
+        spec, plan, _centre_window(image, plan), control, half_is_wanted=options.precision != "auto"
+    )
     try:
         if wanted == "auto":
             yield from race.measure_all(with_openvino=plan.device == "cpu" and is_installed())
@@ -133,8 +135,15 @@ class _Race:
     """Measures backends one after the other and keeps what is needed to compare them."""
 
     def __init__(
-        self, spec: ModelSpec, plan: InferencePlan, window: torch.Tensor, control: JobControl
+        self,
+        spec: ModelSpec,
+        plan: InferencePlan,
+        window: torch.Tensor,
+        control: JobControl,
+        *,
+        half_is_wanted: bool,
     ) -> None:
+        self._half_is_wanted = half_is_wanted
         self._spec, self._plan, self._window, self._control = spec, plan, window, control
         self._best: dict[tuple[BackendName, bool], Measurement] = {}
         self._logits: dict[BackendName, torch.Tensor] = {}
@@ -199,22 +208,23 @@ class _Race:
             yield Fallback("the backend openvino", "the backend torch", why)
 
     def _half_checked(self) -> Iterator[Event]:
-        """Leave float16 where it changes labels."""
+        """Leave float16 where it changes labels; where the user wants it, say that it does."""
         plan = self._plan
         if plan.precision == "float32":
             return
         half = self._logits["torch"]
-        why = ""
         self._plan = replace(plan, precision="float32")
-        full = self._best.pop(("torch", False))
-        self._measure("torch", _Variant(full.channels_last))
+        best = self._best.pop(("torch", False))
+        self._measure("torch", _Variant(best.channels_last))
         why = disagreement(self._logits["torch"], half, self._spec.activation, HALF_LABELS)
-        if why:
+        if why and not self._half_is_wanted:
             self._best.pop(("torch", True), None)
             yield Fallback("float16", "float32", why)
-        else:
-            self._plan = plan
-            self._best["torch", False] = full
+            return
+        self._plan = plan
+        self._best["torch", False] = best
+        if why:
+            yield Message(f"float16, as chosen, is not float32: {why}", "warning")
 
     def _measure_variants(self) -> None:
         plain = self._best["torch", False]
