@@ -12,7 +12,10 @@ from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.segmentation import Label, ModelReference, Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.gui import preferences
+from napari_medcnn.gui.analyze_widget import AnalyzeWidget
 from napari_medcnn.gui.viewer_state import ViewerState, state_of
+from napari_medcnn.models import registry
+from tests.bundle_factory import make_bundle
 
 LABELS = (Label(1, "lesion", (1.0, 0.2, 0.1)), Label(2, "core", (0.1, 0.4, 1.0)))
 
@@ -71,3 +74,29 @@ def result(state: ViewerState, flair: Volume) -> Result:
     result = new_result(two_lesions(flair), flair, 0.0)
     state.add_result(result)
     return result
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """A folder of models that holds one which finds what is bright."""
+    make_bundle(
+        tmp_path / "models" / "bright",
+        medcnn={"one_liner": "Marks what is bright.", "min_lesion_volume_mm3": 10.0},
+        metadata={"intended_use": "Tests of this program"},
+    )
+    monkeypatch.setenv(registry.MODELS_FOLDER_VARIABLE, str(tmp_path / "models"))
+    monkeypatch.setattr(registry, "SHIPPED", tmp_path / "nothing")
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def widget(state, models) -> AnalyzeWidget:
+    widget = AnalyzeWidget(state.viewer)
+    state.viewer.window.add_dock_widget(widget, name="Analyze")
+    return widget
+
+
+@pytest.fixture
+def ready(widget, state, flair) -> AnalyzeWidget:
+    state.add_volumes([flair])
+    return widget
