@@ -1,6 +1,6 @@
 """What is to be trained, and how: all that decides a run, as frozen values that JSON holds.
 
-A job says everything that changes the weights; what does not (device, threads, memory budget) is in
+A job says everything that is learnt and how; what it runs on (device, threads, memory budget) is in
 :class:`Resources`, so that a run may go on on another machine.
 """
 
@@ -215,7 +215,10 @@ class TrainJob:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a run may use; none of it changes what is learnt on the CPU.
+    """What a run may use.
+
+    `workers` and `cache_gb` change nothing of what is learnt. Another device, precision or number
+    of `threads` adds up in another order, which changes the weights from their last digits on.
 
     Parameters
     ----------
