@@ -62,11 +62,15 @@ class Fallback:
 
 @dataclass(frozen=True)
 class Preview:
-    """An intermediate array of a volume, by the id of the volume and the path of a file."""
+    """An intermediate array of a volume, by the id of the volume and the path of a file.
+
+    `spacing_mm` is that of the array's grid, ``(z, y, x)``; None where the receiver knows it.
+    """
 
     volume_id: str
     path: str
     what: str
+    spacing_mm: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class TrainLayers:
         array = np.load(Path(preview.path), allow_pickle=False)
         if not is_of_pictures(job):
             array = lps(array)
-        spacing = job.preprocessing.spacing_mm or (1.0, 1.0, 1.0)
+        spacing = preview.spacing_mm or (1.0, 1.0, 1.0)
         viewer = self._state.viewer
         if preview.what == "image":
             is_new = NAMES["image"] not in viewer.layers

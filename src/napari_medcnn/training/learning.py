@@ -28,6 +28,7 @@ from napari_medcnn.training.epochs import (
     validates_after,
 )
 from napari_medcnn.training.job import Resources, TrainJob
+from napari_medcnn.training.prepared_case import PreparedCase
 from napari_medcnn.training.run_folder import Ended, RunFolder, RunState
 from napari_medcnn.training.step import Learner
 from napari_medcnn.training.validation import column_of, metric_names, validate
@@ -165,7 +166,7 @@ class Learning:
             )
         self._pace = self._pace.validated(self._seconds() - begin)
         if shown is not None and shown.prediction is not None:
-            yield self._previewed(shown.id, shown.prediction, "prediction")
+            yield self._previewed(self._cache.case(shown.id), shown.prediction, "prediction")
         return found
 
     def _settle(self, epoch: int, row: dict[str, float], *, fix: bool) -> None:
@@ -250,16 +251,16 @@ class Learning:
         """The image and the truth that example predictions belong to."""
         if self._job.manifest.task != "segmentation" or not self._ranks.is_first:
             return
-        name = self._job.split.validation[0]
-        case = self._cache.case(name)
+        case = self._cache.case(self._job.split.validation[0])
         image = np.ascontiguousarray(case.image[0].numpy().transpose(2, 1, 0))
         truth = np.ascontiguousarray(np.asarray(case.label).transpose(2, 1, 0))
-        yield self._previewed(name, image, "image")
-        yield self._previewed(name, truth.astype(np.uint8), "truth")
+        yield self._previewed(case, image, "image")
+        yield self._previewed(case, truth.astype(np.uint8), "truth")
 
-    def _previewed(self, case: str, array: npt.NDArray[np.generic], what: str) -> Preview:
+    def _previewed(self, case: PreparedCase, array: npt.NDArray[np.generic], what: str) -> Preview:
         """An array ``(z, y, x)`` on the network's grid in its file."""
         path = self._run.previews / f"{what}.npy"
         with replacing(path) as temporary:
             np.save(temporary, array)
-        return Preview(case, str(path), what)
+        x, y, z = case.spacing_mm
+        return Preview(case.id, str(path), what, (z, y, x))
