@@ -80,7 +80,7 @@ def test_a_label_keeps_its_place_and_volume_on_the_grid_of_thick_slices(shared_d
     volume_mm3 = stored.sum() * np.prod(mask.GetSpacing())
     label = seen.label
     assert isinstance(label, torch.Tensor)
-    assert seen.spacing_mm == (1.5, 1.5, 3.0)
+    assert seen.spacing_mm == pytest.approx((1.5, 1.5, 3.0))
     assert label.sum().item() * np.prod(seen.spacing_mm) == pytest.approx(volume_mm3, rel=0.03)
     # The mass lies as deep within the image's box as it does in the file: RAS runs the other way.
     extent = np.array(mask.GetSize()) * mask.GetSpacing()

@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.models.networks import load_network, network_of
 from napari_medcnn.models.registry import SHIPPED, read_model
-from napari_medcnn.training.job import TrainJob
+from napari_medcnn.training.job import Preprocessing, TrainJob
 from napari_medcnn.training.networks import build, network_definition, network_names
+from napari_medcnn.training.starting_from import starting_from
 from napari_medcnn.training.transfer import parameter_groups, start_weights
 from tests.bundle_factory import make_bundle
 from tests.training.learn_jobs import job_of
@@ -194,7 +195,9 @@ def test_a_classifier_starts_from_a_classifier(tmp_path: Path) -> None:
     definition = network_definition(first)
     (tmp_path / "configs").mkdir()
     (tmp_path / "models").mkdir()
-    (tmp_path / "configs" / "inference.json").write_text(json.dumps({"network_def": definition}))
+    resizing = {"_target_": "Resized", "keys": "image", "spatial_size": [32, 32, 1]}
+    config = {"network_def": definition, "preprocessing": [resizing]}
+    (tmp_path / "configs" / "inference.json").write_text(json.dumps(config))
     about = {"medcnn": {"classes": ["no", "yes"], "channels": [{"name": "image"}]}}
     (tmp_path / "configs" / "metadata.json").write_text(json.dumps(about))
     source = build(first)
@@ -208,6 +211,8 @@ def test_a_classifier_starts_from_a_classifier(tmp_path: Path) -> None:
         found, known = network.eval()(picture), source.eval()(picture)
     assert torch.allclose(found[:, [2, 1]], known, atol=1e-5)
     assert "new classes: maybe" in report.text
+    larger = replace(job, preprocessing=Preprocessing(size=(1, 64, 64)))
+    assert starting_from(larger, tmp_path).preprocessing.size == shape
 
 
 def test_the_encoder_may_learn_at_a_lower_rate(tmp_path: Path) -> None:

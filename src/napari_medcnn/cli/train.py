@@ -219,7 +219,7 @@ def _proposed(manifest: Manifest, split: Split, wishes: _Wishes, control: JobCon
     """A job that fits the data, with the user's own choices in it; its reasons are printed."""
     from napari_medcnn.training.defaults import propose
     from napari_medcnn.training.fingerprint import Fingerprint, measure
-    from napari_medcnn.training.starting_from import starting_from
+    from napari_medcnn.training.starting_from import started_text, starting_from
 
     if wishes.minutes is not None and wishes.epochs is not None:
         raise typer.BadParameter("either --minutes or --epochs")
@@ -239,6 +239,7 @@ def _proposed(manifest: Manifest, split: Split, wishes: _Wishes, control: JobCon
         job = replace(job, ending=replace(job.ending, epochs=wishes.epochs, minutes=None))
     if wishes.from_model is not None:
         job = starting_from(job, _model_folder(wishes.from_model))
+        output.err.print(f"[dim]{escape(started_text(job))}[/]", soft_wrap=True)
     return job
 
 

@@ -19,7 +19,8 @@ from napari_medcnn.models.spec import Step
 from napari_medcnn.models.vocabulary import OUR_TRANSFORMS, OURS
 from napari_medcnn.training.job import Preprocessing, TrainJob
 from napari_medcnn.training.networks import required_multiple
-from napari_medcnn.training.steps import IMAGE, preprocessing_steps
+from napari_medcnn.training.origin_steps import IMAGE
+from napari_medcnn.training.steps import preprocessing_steps
 from napari_medcnn.training.validation import OVERLAP
 
 WEIGHTS = "models/model.pt"
@@ -105,6 +106,7 @@ def metadata(
     statement: str,
     provenance: Mapping[str, Any],
     eval_metrics: Mapping[str, float],
+    min_lesion_volume_mm3: float = 0.0,
 ) -> dict[str, Any]:
     """The content of ``configs/metadata.json``.
 
@@ -118,6 +120,8 @@ def metadata(
         Kept under ``medcnn.training``.
     eval_metrics : mapping
         Held-out figures by their names.
+    min_lesion_volume_mm3 : float
+        Components below it are not reported.
     """
     import monai
     import numpy as np
@@ -161,6 +165,7 @@ def metadata(
             "licence": licence,
             "channels": [{"name": n, "modality": manifest.modality} for n in manifest.channels],
             **_outputs(job),
+            "min_lesion_volume_mm3": min_lesion_volume_mm3,
             "training_data": statement,
             "training": dict(provenance),
         },

@@ -32,6 +32,7 @@ from napari_medcnn.training.installing import install_bundle
 from napari_medcnn.training.job import Resources, TrainJob
 from napari_medcnn.training.networks import network_definition
 from napari_medcnn.training.provenance import (
+    advised_min_volume_mm3,
     licence_of,
     licence_text,
     origin_reference,
@@ -225,6 +226,7 @@ def _write(
         statement=training_statement(job),
         provenance=provenance(run, job, making, held_out),
         eval_metrics=_metrics(held_out),
+        min_lesion_volume_mm3=advised_min_volume_mm3(job),
     )
     write_json(folder / "configs" / "inference.json", inference_config(job, definition))
     write_json(folder / "configs" / "metadata.json", about)

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from napari_medcnn.core.errors import MedcnnError
 from napari_medcnn.core.events import Done, Job, JobControl, Progress
 from napari_medcnn.core.volume import Volume
+from napari_medcnn.training.label_on_grid import label_values
 from napari_medcnn.training.manifest import Manifest, Split, Task, TrainCase
-from napari_medcnn.training.prepared_case import case_volumes, label_values
+from napari_medcnn.training.prepared_case import case_volumes
 from napari_medcnn.training.strict_json import read_record, write_record
 
 STAGE = "measuring cases"

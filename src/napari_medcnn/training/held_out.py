@@ -33,8 +33,9 @@ from napari_medcnn.models.bundle import read_bundle
 from napari_medcnn.models.weights import load_state, sha256
 from napari_medcnn.training.bundle_config import WEIGHTS
 from napari_medcnn.training.job import Resources, TrainJob
+from napari_medcnn.training.label_on_grid import label_values
 from napari_medcnn.training.manifest import Part, TrainCase
-from napari_medcnn.training.prepared_case import case_volumes, label_values, prepare_case
+from napari_medcnn.training.prepared_case import case_volumes, prepare_case
 from napari_medcnn.training.run_folder import RunFolder
 from napari_medcnn.training.strict_json import write_record
 

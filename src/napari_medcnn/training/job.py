@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from napari_medcnn.models.spec import Step
 from napari_medcnn.training.manifest import Manifest, Split
 
 Normalisation = Literal["ct", "z_score", "z_score_nonzero", "range"]
@@ -42,6 +43,9 @@ class Preprocessing:
         Of ``ct``.
     denoise : str
         A filter before everything else.
+    steps : tuple of Step
+        A bundle's own steps, in place of all that the other fields ask for but `size`. A network
+        that starts from a bundle goes on seeing images as that bundle makes them.
     """
 
     spacing_mm: tuple[float, float, float] | None = None
@@ -51,6 +55,7 @@ class Preprocessing:
     mean: float | None = None
     std: float | None = None
     denoise: Denoising = "none"
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,11 @@ from napari_medcnn.models.bundle import open_config, open_metadata
 from napari_medcnn.models.card import plain, section
 from napari_medcnn.models.network_def import read_classifier
 from napari_medcnn.models.registry import read_model
+from napari_medcnn.models.spec import Step
+from napari_medcnn.models.steps import read_preprocessing
 from napari_medcnn.training.job import TrainJob
+from napari_medcnn.training.manifest import Task
+from napari_medcnn.training.origin_steps import size_of, taken_over
 
 INPUT_ARGUMENTS = ("in_channels", "n_input_channels")
 OUTPUT_ARGUMENTS = ("out_channels", "num_classes")
@@ -39,6 +43,12 @@ class Origin:
         Names of its outputs in their order; the background of a softmax is ``""``.
     sigmoid : bool
         Whether each output stands for itself, without a background.
+    steps : tuple of Step
+        From a file to what the network knows, as a job takes them over.
+    window : tuple of int
+        What the network sees at once ``(z, y, x)`` in voxels of its grid; 0 for a whole axis.
+    spacing_mm : tuple of float, optional
+        Of its grid ``(z, y, x)``; None for the image's own.
     """
 
     path: Path
@@ -48,6 +58,14 @@ class Origin:
     channels: tuple[str, ...]
     outputs: tuple[str, ...]
     sigmoid: bool
+    steps: tuple[Step, ...]
+    window: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float] | None
+
+    @property
+    def dimensions(self) -> int:
+        """In which the network works, 2 or 3."""
+        return int(self.definition.get("spatial_dims", 3))
 
     def definition_for(self, job: TrainJob) -> dict[str, Any]:
         """The network's description with as many inputs and outputs as the job's data have."""
@@ -114,17 +132,25 @@ def origin_of(job: TrainJob) -> Origin:
     folder = job.network.start_from
     if folder is None:
         raise ValueError("the job starts from scratch")
-    if job.manifest.task == "segmentation":
-        origin = _segmentation(folder)
-    else:
-        origin = _classification(folder)
-    dimensions = origin.definition.get("spatial_dims", 3)
-    if dimensions != job.network.dimensions:
+    origin = read_origin(folder, job.manifest.task)
+    if origin.dimensions != job.network.dimensions:
         raise ModelError(
-            f"its network works in {dimensions} dimensions, the job in {job.network.dimensions}",
+            f"its network works in {origin.dimensions} dimensions, "
+            f"the job in {job.network.dimensions}",
             source=folder,
         )
     return origin
+
+
+def read_origin(folder: Path, task: Task) -> Origin:
+    """What a training of this task can take over from the bundle in `folder`.
+
+    Raises
+    ------
+    ModelError
+        When it holds no model of the task, or a whole program.
+    """
+    return _segmentation(folder) if task == "segmentation" else _classification(folder)
 
 
 def wanted_outputs(job: TrainJob) -> tuple[str, ...]:
@@ -154,6 +180,9 @@ def _segmentation(folder: Path) -> Origin:
         tuple(channel.name for channel in spec.channels),
         outputs if sigmoid else ("", *outputs),
         sigmoid,
+        taken_over(spec.preprocessing, spec.image_key, folder),
+        spec.roi_size,
+        spec.spacing_mm,
     )
 
 
@@ -168,6 +197,7 @@ def _classification(folder: Path) -> Origin:
     weights = next((folder / path for path in _WEIGHTS if (folder / path).is_file()), None)
     if weights is None:
         raise ModelError("no weights: the model's folder has none", source=folder)
+    steps = taken_over(*read_preprocessing(config), folder)
     return Origin(
         folder,
         weights,
@@ -176,6 +206,9 @@ def _classification(folder: Path) -> Origin:
         _named(channels, inputs, "channel"),
         _named(classes, outputs, "class"),
         sigmoid=False,
+        steps=steps,
+        window=size_of(steps, folder),
+        spacing_mm=None,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,8 +13,9 @@ from napari_medcnn.core.errors import Cancelled, InputMismatch, MedcnnError, Rea
 from napari_medcnn.core.events import Event, JobControl, Message
 from napari_medcnn.core.volume import Severity, Volume
 from napari_medcnn.training.job import TrainJob
+from napari_medcnn.training.label_on_grid import label_on_grid, label_values
 from napari_medcnn.training.manifest import Manifest, TrainCase
-from napari_medcnn.training.steps import GRID_STEPS, is_of_pictures, spec_of
+from napari_medcnn.training.steps import spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -100,10 +100,12 @@ def _prepared(job: TrainJob, case: TrainCase, control: JobControl) -> PreparedCa
     if job.manifest.task == "classification":
         label = class_index(case, job.manifest)
     else:
-        label = _label_on_grid(job, case, volumes[0], tuple(image.shape[1:]))
+        label = label_on_grid(
+            label_values(job.manifest, case, volumes[0]), volumes[0], prepared.grid
+        )
         foreground = foreground_voxels(label.numpy(), len(job.manifest.classes))
-    spacing = _grid_spacing(job, volumes[0], tuple(image.shape[1:]))
-    return PreparedCase(case.id, image, label, foreground, spacing, tuple(dict.fromkeys(notes)))
+    z, y, x = prepared.grid.spacing
+    return PreparedCase(case.id, image, label, foreground, (x, y, z), tuple(dict.fromkeys(notes)))
 
 
 def case_volumes(case: TrainCase, manifest: Manifest) -> tuple[Volume, ...]:
@@ -182,87 +184,3 @@ def class_index(case: TrainCase, manifest: Manifest) -> int:
             else "has no class"
         )
     return manifest.classes.index(case.target)
-
-
-def _label_on_grid(
-    job: TrainJob, case: TrainCase, volume: Volume, shape: tuple[int, ...]
-) -> torch.Tensor:
-    """The label map ``(x, y, z)`` int16 on the network's grid, by the nearest voxel."""
-    import torch
-    from monai.data import MetaTensor
-
-    from napari_medcnn.inference.preprocess import file_order
-
-    stored = volume.source.axes.inverse().apply(label_values(job.manifest, case, volume))
-    values = np.ascontiguousarray(stored.transpose(2, 1, 0)[np.newaxis]).astype(np.float32)
-    affine = torch.from_numpy(file_order(volume).to_ras_affine())
-    taken = _to_network_grid(job, MetaTensor(torch.from_numpy(values), affine=affine))
-    label: torch.Tensor = taken.as_tensor()[0].round().to(torch.int16).contiguous()
-    if tuple(label.shape) != shape:
-        raise InputMismatch(f"its label of {tuple(label.shape)} does not fit its image of {shape}")
-    return label
-
-
-def _to_network_grid(job: TrainJob, label: Any) -> Any:
-    """MONAI's own transforms of the image's steps, with the nearest voxel."""
-    from monai import transforms
-
-    for step in spec_of(job).preprocessing:
-        if step.target not in GRID_STEPS:
-            continue
-        arguments = {**step.arguments}
-        if step.target == "Orientationd":
-            arguments["labels"] = None
-        else:
-            arguments["mode"] = "nearest"
-            arguments.pop("anti_aliasing", None)
-            arguments.pop("align_corners", None)
-        label = getattr(transforms, step.target)(**arguments)({arguments["keys"]: label})[
-            arguments["keys"]
-        ]
-    return label
-
-
-def label_values(manifest: Manifest, case: TrainCase, volume: Volume) -> npt.NDArray[np.int16]:
-    """The label map on the image's grid ``(z, y, x)`` with values 0, 1, 2, ... of the classes.
-
-    Raises
-    ------
-    InputMismatch
-        When there is none, or it holds a value that no class has.
-    """
-    from napari_medcnn.io.read import read_segmentation
-
-    if case.label is None:
-        raise InputMismatch("has no label map")
-    stored = read_segmentation(case.label, volume).array
-    known: Sequence[int] = manifest.values or range(1, len(manifest.classes) + 1)
-    present = [int(value) for value in np.unique(stored)]
-    unknown = [value for value in present if value and value not in known]
-    if unknown:
-        raise InputMismatch(
-            f"its label map has the value {', '.join(map(str, unknown[:5]))}, which no class has",
-            hint=f"the classes have the values {', '.join(map(str, known))}",
-        )
-    values = np.zeros(stored.shape, np.int16)
-    for number, value in enumerate(known, start=1):
-        values[stored == value] = number
-    return values
-
-
-def _grid_spacing(
-    job: TrainJob, volume: Volume, shape: tuple[int, ...]
-) -> tuple[float, float, float]:
-    """Of the network's grid ``(x, y, z)``."""
-    given = job.preprocessing
-    if given.size is None and given.spacing_mm is not None:
-        z, y, x = given.spacing_mm
-        return x, y, z
-    grid = volume.geometry
-    if is_of_pictures(job):  # not turned to RAS
-        grid = grid.reordered(volume.source.axes.inverse())
-    x, y, z = (
-        spacing * old / new
-        for spacing, old, new in zip(grid.spacing[::-1], grid.shape[::-1], shape, strict=True)
-    )
-    return x, y, z

@@ -35,6 +35,13 @@ def origin_reference(job: TrainJob) -> tuple[ModelReference | None, str]:
     return reference, str(said.get("licence", ""))
 
 
+def advised_min_volume_mm3(job: TrainJob) -> float:
+    """Below it lesions are not reported, by the advice of the model that it started from; or 0."""
+    if job.network.start_from is None or job.manifest.task != "segmentation":
+        return 0.0
+    return read_model(job.network.start_from).min_lesion_volume_mm3
+
+
 def licence_of(job: TrainJob, origin: ModelReference | None, origin_licence: str) -> str:
     """One line: of the data, and of what it started from."""
     text = f"data: {job.manifest.licence or 'licence not stated'}"

@@ -9,12 +9,7 @@ from napari_medcnn.core.errors import MedcnnError
 from napari_medcnn.core.segmentation import Label
 from napari_medcnn.models.spec import Channel, ModelSpec, Postprocessing, Step
 from napari_medcnn.training.job import Preprocessing, TrainJob
-
-IMAGE = "image"
-"""The name of the image in the steps' arguments."""
-
-GRID_STEPS = ("Orientationd", "Spacingd", "Resized")
-"""The steps that choose a grid; a label map takes the same ones, with the nearest voxel."""
+from napari_medcnn.training.origin_steps import IMAGE
 
 GAUSSIAN_SIGMA = 0.75
 """Of the Gaussian filter, in voxels: takes half of the noise and leaves a lesion of 3 voxels."""
@@ -28,7 +23,8 @@ _PICTURES = (".png", ".jpg", ".jpeg")
 def preprocessing_steps(job: TrainJob) -> tuple[Step, ...]:
     """From the image file to what the network sees, as the exported bundle states it.
 
-    Volumes are turned to RAS; pictures stay as they are stored. Where the job has a `size`, the
+    Steps that the job took over from the model that it starts from are the whole of it. Otherwise
+    volumes are turned to RAS, and pictures stay as they are stored. Where the job has a `size`, the
     image is resized to it, and `spacing_mm` has no part.
 
     Raises
@@ -37,6 +33,8 @@ def preprocessing_steps(job: TrainJob) -> tuple[Step, ...]:
         When the normalisation lacks its bounds, mean or deviation.
     """
     given = job.preprocessing
+    if given.steps:
+        return given.steps
     flat = is_of_pictures(job)
     steps = [] if flat else [_step("Orientationd", axcodes="RAS")]
     steps += _denoising(given, flat)
