@@ -243,7 +243,8 @@ def _judged(events: Job, resources: Resources, control: JobControl) -> Job:
 
 
 def _seen(manifest: Manifest, case_id: str) -> SeenCase:
-    from napari_medcnn.training.prepared_case import case_volumes, label_values
+    from napari_medcnn.training.label_on_grid import label_values
+    from napari_medcnn.training.prepared_case import case_volumes
 
     case = manifest.case(case_id)
     volumes = case_volumes(case, manifest)
