@@ -54,8 +54,8 @@ for event in run_batch(cases, find_model(Path(model)), out, None, options):
     ("moment", "second"),
     [
         ("computing", "done"),
-        ("before-files", "done"),
-        ("before-record", "done"),
+        pytest.param("before-files", "done", marks=pytest.mark.slow),
+        pytest.param("before-record", "done", marks=pytest.mark.slow),
         ("after-record", "skipped"),
     ],
 )

@@ -63,8 +63,8 @@ def assert_same_end(whole: RunFolder, pieces: RunFolder) -> None:
     assert rows == again
 
 
-def test_three_kills_change_no_bit_of_the_weights(tmp_path: Path) -> None:
-    assert_same_end(*killed(tmp_path, kills=3, epochs=20))
+def test_a_kill_changes_no_bit_of_the_weights(tmp_path: Path) -> None:
+    assert_same_end(*killed(tmp_path, kills=1, epochs=12))
 
 
 @pytest.mark.slow
