@@ -40,11 +40,11 @@ def list_(as_json: JsonOption = False) -> None:
         output.print_json({"models": [describe(spec) for spec in found]})
         return
     view = Table(header_style="bold")
-    for heading in ("model", "version", "input", "what it does", "licence"):
+    for heading in ("model", "task", "version", "input", "what it does", "licence"):
         view.add_column(heading)
     for spec in found:
         channels = ", ".join(f"{c.modality} {c.name}".strip() for c in spec.channels)
-        view.add_row(spec.id, spec.version, channels, spec.one_liner, spec.licence)
+        view.add_row(spec.id, spec.task, spec.version, channels, spec.one_liner, spec.licence)
     output.out.print(view)
     output.print_notice()
 
@@ -101,7 +101,7 @@ def _facts(spec: ModelSpec) -> Table:
 _GIVES = {
     "segmentation": "a label map",
     "detection": "boxes with scores (medcnn detect)",
-    "classification": "classes of the whole image",
+    "classification": "classes with probabilities (medcnn classify)",
 }
 
 

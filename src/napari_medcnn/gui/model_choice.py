@@ -24,13 +24,19 @@ from napari_medcnn.core.errors import MedcnnError
 from napari_medcnn.gui.model_card import ModelCard
 from napari_medcnn.gui.model_panel import ModelPanel
 from napari_medcnn.models.registry import find_model, look_through, user_models_folder
-from napari_medcnn.models.spec import ModelSpec
+from napari_medcnn.models.spec import ModelSpec, Task
+
+FINDING: tuple[Task, ...] = ("segmentation", "detection")
+"""Tasks of models that say where something is."""
 
 _TEXT_MARGIN_PX = 4
 
 
 class ModelChoice(QWidget):
     """A drop-down of models with the chosen one's card, and a panel to add and remove models.
+
+    It lists the models that find something in an image; those that only classify have no place in
+    the docks that run it.
 
     Attributes
     ----------
@@ -75,7 +81,7 @@ class ModelChoice(QWidget):
         shelf = look_through()
         before = self.spec
         self._others = [spec for spec in self._others if spec.path.is_dir()]
-        models = [spec for spec in shelf.models if spec.listed]
+        models = [spec for spec in shelf.models if spec.listed and spec.task in FINDING]
         models += [s for s in self._others if s.path not in {m.path for m in models}]
         for error in shelf.problems:
             if str(error) not in self._told:
@@ -99,6 +105,9 @@ class ModelChoice(QWidget):
             spec = find_model(name_or_path)
         except MedcnnError as error:
             self.problem.emit(str(error))
+            return
+        if spec.task not in FINDING:
+            self.problem.emit(f"{spec.title} tells classes apart: medcnn classify runs it.")
             return
         known = [model.path for model in self._models]
         if spec.path not in known:

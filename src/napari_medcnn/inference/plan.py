@@ -155,6 +155,11 @@ def resolve(
             f"{spec.title} draws boxes, no outlines",
             hint="run it with medcnn detect, or choose a model that segments",
         )
+    if spec.task == "classification":
+        raise InputMismatch(
+            f"{spec.title} tells classes apart, and marks nothing",
+            hint="run it with medcnn classify, or choose a model that segments",
+        )
     check(spec, facts)
     on_device = options.device.partition(":")[0] in ("cuda", "mps")
     backend = _backend(spec, options, calibration, on_device)

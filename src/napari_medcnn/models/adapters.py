@@ -32,6 +32,25 @@ class SliceBySlice(torch.nn.Module):
         return _first(self.network(windows.squeeze(self.axis))).unsqueeze(self.axis)
 
 
+class OfPictures(torch.nn.Module):
+    """A network that classifies pictures, on volumes that are one voxel deep.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Maps ``(batch, channel, x, y)`` to ``(batch, class)``.
+    """
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits ``(batch, class)`` of ``(batch, channel, x, y, 1)``."""
+        logits: torch.Tensor = self.network(images.squeeze(-1))
+        return logits
+
+
 class Program(torch.nn.Module):
     """A whole program as a network: one window at a time, channels first, logits.
 

@@ -9,6 +9,7 @@ of a ``CheckpointLoader``. What of MONAI they may name is in
 ``[value, name, [red, green, blue]]`` with colours in 0..1), ``channels`` (a list of ``{"name":
 ..., "modality": ...}``), ``min_lesion_volume_mm3``, ``listed`` and, of a detector,
 ``box_coordinates``. A configuration with a ``detector`` (MONAI's RetinaNet) is one that detects.
+What a bundle that classifies says is in :mod:`napari_medcnn.models.classification_bundle`.
 
 A model whose network is no class of MONAI's lies in a folder of the same form: there ``medcnn``
 also states the ``kind`` of its file, ``weights`` (the file) and ``network`` (``in_channels``,
@@ -25,6 +26,7 @@ from typing import Any
 
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.models.card import read_channels, read_labels, section
+from napari_medcnn.models.classification_bundle import classification_parts, is_classification
 from napari_medcnn.models.config import Config
 from napari_medcnn.models.detection_bundle import detection_parts, read_steps
 from napari_medcnn.models.detector_def import is_detection
@@ -93,7 +95,10 @@ def _spec(folder: Path, config: Config, metadata: dict[str, Any], need_weights: 
     kind = _kind(own)
     detects = is_detection(config)
     preprocessing, image_key = (read_steps if detects else read_preprocessing)(config)
-    parts, windows = (_detection if detects else _segmentation)(config, folder, metadata, kind)
+    read = _detection if detects else _segmentation
+    if is_classification(metadata):
+        read = _classification
+    parts, windows = read(config, folder, metadata, kind)
     return ModelSpec(
         id=str(own.get("id", folder.name)),
         title=str(own.get("title", metadata.get("name", folder.name))),
@@ -150,6 +155,13 @@ def _detection(
 ) -> tuple[dict[str, Any], Windows]:
     """The same of a model that detects; of its folder nothing is read but the configuration."""
     return detection_parts(config, metadata, kind)
+
+
+def _classification(
+    config: Config, folder: Path, metadata: Mapping[str, Any], kind: NetworkKind
+) -> tuple[dict[str, Any], Windows]:
+    """The same of a model that tells classes apart."""
+    return classification_parts(config, metadata, kind)
 
 
 def _parsed(file: Path) -> dict[str, Any]:

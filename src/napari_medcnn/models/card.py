@@ -12,6 +12,7 @@ import numpy as np
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.core.segmentation import Colour, Label
 from napari_medcnn.models.spec import Channel, Postprocessing
+from napari_medcnn.models.vocabulary import INPUT_ARGUMENTS
 
 _MODALITIES = {"MRI": "MR", "PET": "PT", "XRAY": "DX", "X-RAY": "DX", "N/A": ""}
 _GOLDEN_RATIO = 0.618033988749895
@@ -27,7 +28,8 @@ def read_channels(metadata: Mapping[str, Any], network: Mapping[str, Any]) -> tu
     """
     own = section(metadata, "medcnn").get("channels")
     stated = _first(section(metadata, "network_data_format", "inputs"))
-    count = network.get("in_channels", stated.get("num_channels", 1))
+    stated_count = stated.get("num_channels", 1)
+    count = next((network[name] for name in INPUT_ARGUMENTS if name in network), stated_count)
     if own:
         channels = tuple(
             Channel(str(c.get("name", "image")), modality(str(c.get("modality", "")))) for c in own

@@ -40,6 +40,7 @@ One network only, and never on a GPU, whose memory is free again when a run ends
 def load_network(spec: ModelSpec, device: str = "cpu", member: int = 0) -> torch.nn.Module:
     """The network of a model on `device`, in evaluation mode: ``(batch, channel, x, y, z)`` in.
 
+    One that classifies gives ``(batch, class)``; pictures have one voxel along z.
     The CPU's network is kept until another one is loaded; treat it as read-only.
 
     Parameters
@@ -88,6 +89,8 @@ def build_network(spec: ModelSpec) -> torch.nn.Module:
         from napari_medcnn.models.retinanet_network import build_retinanet
 
         return build_retinanet(spec)
+    if spec.task == "classification":
+        return network_of(spec.network, spec.path)
     if name not in NETWORKS:
         raise ModelError(f"the network {name} is not in the table", source=spec.path)
     network: torch.nn.Module = _instance(spec.network, spec.path)
@@ -159,6 +162,10 @@ def _loaded(spec: ModelSpec, file: Path) -> torch.nn.Module:
         raise ModelError(f"PyTorch does not run models of the kind {spec.kind}", source=file)
     for parameter in network.parameters():
         parameter.requires_grad_(False)
+    if spec.of_pictures:
+        from napari_medcnn.models.adapters import OfPictures
+
+        return OfPictures(network).eval()
     if spec.slice_axis is not None:
         from napari_medcnn.models.adapters import SliceBySlice
 

@@ -66,6 +66,22 @@ class Postprocessing:
 
 
 @dataclass(frozen=True)
+class Patch:
+    """What a network that classifies sees around a point, e.g. a lesion's centre.
+
+    Parameters
+    ----------
+    size : tuple of int
+        Voxels ``(z, y, x)``; z is 1 for a network of pictures.
+    spacing_mm : tuple of float, optional
+        Of these voxels ``(z, y, x)``; None for those of the grid that the steps lead to.
+    """
+
+    size: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """A model on disk: a MONAI Bundle, or another program's model with a card.
 
@@ -100,11 +116,15 @@ class ModelSpec:
     channels : tuple of Channel
         What goes in, in order.
     labels : tuple of Label
-        What comes out, without the background.
+        What comes out, without the background; of a model that classifies, its classes from 1 on.
     activation : {"sigmoid", "softmax"}
         How logits become probabilities.
     threshold : float
         From which probability a sigmoid channel is foreground; unused by softmax.
+    temperature : float
+        Of a model that classifies: logits are divided by it before the activation.
+    patch : Patch, optional
+        Of a model that classifies: what it sees around a lesion; None where it says nothing of it.
     spacing_mm : tuple of float, optional
         The grid ``(z, y, x)`` that the network works on; None for the image's own.
     axcodes : str
@@ -168,6 +188,8 @@ class ModelSpec:
     spacing_mm: tuple[float, float, float] | None = None
     axcodes: str = "RAS"
     threshold: float = 0.5
+    temperature: float = 1.0
+    patch: Patch | None = None
     one_liner: str = ""
     description: str = ""
     licence: str = ""
@@ -175,6 +197,11 @@ class ModelSpec:
     min_lesion_volume_mm3: float = 0.0
     listed: bool = True
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether its network is one of two dimensions that classifies."""
+        return self.task == "classification" and self.network["spatial_dims"] == 2
 
     @property
     def weight_files(self) -> tuple[Path, ...]:

@@ -57,6 +57,10 @@ CLASSIFIERS: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 """Networks that map an image to the logits of its class, with their arguments."""
 
+INPUT_ARGUMENTS = ("in_channels", "n_input_channels")
+OUTPUT_ARGUMENTS = ("out_channels", "num_classes")
+"""How classes of networks call the number of their inputs and outputs."""
+
 OUR_NETWORKS = "napari_medcnn.models.classic_networks"
 """The module of the package's own networks."""
 
@@ -233,6 +237,14 @@ POSTPROCESSING: Mapping[str, frozenset[str]] = {
     ),
 }
 """Transforms after the network, with their arguments beside ``keys``."""
+
+CLASSIFIER_POSTPROCESSING: Mapping[str, frozenset[str]] = {
+    "Activationsd": POSTPROCESSING["Activationsd"],
+    "EnsureTyped": POSTPROCESSING["EnsureTyped"],
+    "ScaleIntensityd": frozenset({"minv", "maxv", "factor"}),
+    "ToTensord": POSTPROCESSING["ToTensord"],
+}
+"""The same of a network that classifies."""
 
 CLEANUP: frozenset[str] = frozenset(
     {"FillHolesd", "KeepLargestConnectedComponentd", "RemoveSmallObjectsd"}

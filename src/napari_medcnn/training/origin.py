@@ -14,13 +14,10 @@ from napari_medcnn.models.network_def import read_classifier
 from napari_medcnn.models.registry import read_model
 from napari_medcnn.models.spec import Step
 from napari_medcnn.models.steps import read_preprocessing
+from napari_medcnn.models.vocabulary import INPUT_ARGUMENTS, OUTPUT_ARGUMENTS
 from napari_medcnn.training.job import TrainJob
 from napari_medcnn.training.manifest import Task
 from napari_medcnn.training.origin_steps import size_of, taken_over
-
-INPUT_ARGUMENTS = ("in_channels", "n_input_channels")
-OUTPUT_ARGUMENTS = ("out_channels", "num_classes")
-"""How classes of networks call the number of their inputs and outputs."""
 
 _WEIGHTS = ("models/model.safetensors", "models/model.pt")
 
@@ -161,6 +158,8 @@ def wanted_outputs(job: TrainJob) -> tuple[str, ...]:
 
 def _segmentation(folder: Path) -> Origin:
     spec = read_model(folder)
+    if spec.task != "segmentation":
+        raise ModelError("cannot be taught to segment: it does not mark voxels", source=folder)
     if spec.kind != "monai" or "_own_" in spec.network or len(spec.weight_files) > 1:
         raise ModelError(
             "cannot be taught: its network is a program of its own, or several",

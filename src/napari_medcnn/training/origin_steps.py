@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_medcnn.core.errors import MedcnnError, ModelError
+from napari_medcnn.models.classification_bundle import stated_size
 from napari_medcnn.models.spec import Step
 from napari_medcnn.models.vocabulary import PREPROCESSING, arguments
 
@@ -18,9 +19,6 @@ IMAGE = "image"
 
 _WITHOUT_EFFECT = frozenset({"EnsureTyped", "ToTensord"})
 """Steps that change no value: images are float32 tensors all the way."""
-
-_SIZES = {"Resized": "spatial_size", "ResizeWithPadOrCropd": "spatial_size"}
-"""Steps that end in a stated size, and the argument that states it as ``(x, y, z)``."""
 
 
 def taken_over(steps: Sequence[Step], image_key: str, source: Path) -> tuple[Step, ...]:
@@ -54,12 +52,10 @@ def size_of(steps: Sequence[Step], source: Path) -> tuple[int, int, int]:
     ModelError
         When none of them does.
     """
-    for step in reversed(steps):
-        stated = step.arguments.get(_SIZES.get(step.target, ""))
-        if isinstance(stated, list | tuple) and 2 <= len(stated) <= 3:
-            x, y, z = (int(n) for n in (*stated, 1)[:3])
-            return z, y, x
-    raise ModelError("its preprocessing brings images to no stated size", source=source)
+    size = stated_size(steps)
+    if size is None:
+        raise ModelError("its preprocessing brings images to no stated size", source=source)
+    return size
 
 
 def step_problem(step: Step) -> str | None:

@@ -7,15 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_medcnn.core.errors import ModelError
+from napari_medcnn.models.vocabulary import INPUT_ARGUMENTS, OUTPUT_ARGUMENTS
 from napari_medcnn.training.encoders import in_encoder
 from napari_medcnn.training.job import TrainJob
 from napari_medcnn.training.networks import network_definition
-from napari_medcnn.training.origin import (
-    INPUT_ARGUMENTS,
-    OUTPUT_ARGUMENTS,
-    Origin,
-    origin_of,
-)
+from napari_medcnn.training.origin import Origin, origin_of
 
 if TYPE_CHECKING:
     import torch

@@ -129,7 +129,8 @@ def _told(spec: ModelSpec) -> Generator[Event, None, None]:
     if spec.intended_use:
         yield Message(f"intended use: {spec.intended_use}")
     labels = ", ".join(label.name for label in spec.labels[:20])
-    yield Message(f"finds: {labels}" + (" …" if len(spec.labels) > 20 else ""))
+    verb = "tells apart" if spec.task == "classification" else "finds"
+    yield Message(f"{verb}: {labels}" + (" …" if len(spec.labels) > 20 else ""))
 
 
 @dataclass

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_medcnn.core.errors import ModelError
-from napari_medcnn.models.bundle import open_config
+from napari_medcnn.models.bundle import open_config, open_metadata
+from napari_medcnn.models.classification_bundle import classification_parts, is_classification
 from napari_medcnn.models.config import Config
 from napari_medcnn.models.detection_bundle import detection_parts
 from napari_medcnn.models.detector_def import is_detection
@@ -40,13 +41,20 @@ def wants(folder: Path) -> tuple[str, ...]:
     )
     if detects:
         parts = (lambda: read_preprocessing(config), lambda: detection_parts(config, {}))
+    metadata = open_metadata(folder)
+    classifies = is_classification(metadata)
+    if classifies:
+        parts = (
+            lambda: read_preprocessing(config),
+            lambda: classification_parts(config, metadata),
+        )
     for part in parts:
         try:
             part()
         except ModelError as error:
             found.append(error.what)
     tables = {"preprocessing": PREPROCESSING, "postprocessing": POSTPROCESSING}
-    if detects:  # what comes after was looked at with the detector
+    if detects or classifies:  # what comes after was looked at already
         del tables["postprocessing"]
     for key, table in tables.items():
         found += _in_steps(config, key, table)
