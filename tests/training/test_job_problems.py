@@ -64,6 +64,27 @@ def test_a_patch_must_be_divisible_by_what_the_network_halves(job: TrainJob) -> 
     assert "z 9 by 2" in problem.text
 
 
+@pytest.mark.parametrize(
+    ("dimensions", "patch", "problem"),
+    [
+        (3, (32, 32, 32), "32 32 64"),
+        (3, (32, 64, 32), ""),
+        (3, (64, 64, 48), "x 48 by 32"),
+        (2, (1, 32, 32), "1 32 64"),
+        (2, (1, 64, 32), ""),
+        (2, (1, 16, 64), "y 16 by 32"),
+    ],
+)
+def test_a_swin_network_needs_multiples_of_32_and_64_along_one_axis(
+    job: TrainJob, dimensions: int, patch: tuple[int, int, int], problem: str
+) -> None:
+    sampling = replace(job.sampling, patch=patch)
+    tried = replace(job, network=NetworkChoice("swinunetr", dimensions), sampling=sampling)
+    found = job_problems(tried)
+    assert [one.where for one in found] == ["sampling.patch"] * bool(problem)
+    assert all(problem in one.text for one in found)
+
+
 def test_a_network_of_pictures_sees_one_slice(job: TrainJob) -> None:
     flat = replace(job, network=replace(job.network, dimensions=2))
     assert "sampling.patch" in fields_of(flat)

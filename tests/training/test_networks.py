@@ -16,6 +16,7 @@ from napari_medcnn.training.losses import loss_of
 from napari_medcnn.training.manifest import Task
 from napari_medcnn.training.networks import (
     build,
+    is_patch_too_small,
     network_definition,
     network_names,
     required_multiple,
@@ -163,3 +164,39 @@ def test_two_classes_of_the_classic_network_need_one_output() -> None:
         job_of("classification", "classic_cnn", 2, (1, 64, 64), classes=("a", "b", "c"))
     )
     assert (two["head"], three["head"]) == ("sigmoid", "softmax")
+
+
+OF_ONE_CHANNEL: dict[str, Any] = {"in_channels": 1, "out_channels": 2}
+HALVED_TWICE = {**OF_ONE_CHANNEL, "spatial_dims": 2, "channels": [4, 8, 8], "strides": [2, 2]}
+UNET = {**HALVED_TWICE, "_target_": "UNet"}
+ATTENTION = {**HALVED_TWICE, "_target_": "AttentionUnet"}
+SWIN = {**OF_ONE_CHANNEL, "_target_": "SwinUNETR", "feature_size": 12}
+
+
+@pytest.mark.parametrize(
+    ("definition", "patch", "batch"),
+    [
+        (UNET, (1, 4, 4), 2),
+        (UNET, (1, 4, 8), 1),
+        ({**UNET, "norm": ["GROUP", {"num_groups": 2}]}, (1, 4, 4), 1),
+        ({**UNET, "norm": "BATCH"}, (1, 4, 4), 1),
+        ({**UNET, "norm": "BATCH"}, (1, 4, 4), 2),
+        (ATTENTION, (1, 4, 4), 1),
+        (ATTENTION, (1, 4, 4), 2),
+        ({**SWIN, "spatial_dims": 2}, (1, 32, 32), 2),
+        ({**SWIN, "spatial_dims": 2}, (1, 64, 32), 1),
+        ({**SWIN, "spatial_dims": 3}, (32, 32, 32), 1),
+        ({**SWIN, "spatial_dims": 3}, (32, 64, 32), 1),
+    ],
+)
+def test_a_patch_is_too_small_where_the_network_itself_says_so(
+    definition: dict[str, Any], patch: tuple[int, int, int], batch: int
+) -> None:
+    shape = patch[::-1][: definition["spatial_dims"]]
+    try:
+        network_of(definition).train()(torch.zeros(batch, 1, *shape))
+        fails = False
+    except ValueError as error:
+        fails = "more than 1" in str(error)
+        assert fails
+    assert is_patch_too_small(definition, patch, batch) == fails

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from napari_medcnn.core.errors import MedcnnError
 from napari_medcnn.training.job import TrainJob
+from napari_medcnn.training.origin_steps import step_problem
 
 METRICS = {
     "segmentation": ("dice", "loss"),
@@ -104,6 +105,7 @@ def _data(job: TrainJob) -> Iterator[tuple[str, str]]:
 
 def _network(job: TrainJob) -> Iterator[tuple[str, str]]:
     from napari_medcnn.training.networks import (
+        is_patch_too_small,
         network_definition,
         network_names,
         required_multiple,
@@ -129,7 +131,8 @@ def _network(job: TrainJob) -> Iterator[tuple[str, str]]:
             yield "network.name", f"{network.name!r} is none of {', '.join(names)}"
             return
     try:
-        multiple = required_multiple(network_definition(job))
+        definition = network_definition(job)
+        multiple = required_multiple(definition)
     except MedcnnError as error:
         yield "network", str(error)
         return
@@ -137,10 +140,21 @@ def _network(job: TrainJob) -> Iterator[tuple[str, str]]:
     wrong = [f"{axis} {size} by {of}" for axis, size, of in axes if size % of]
     if wrong:
         yield "sampling.patch", f"{network.name} needs a patch divisible: {', '.join(wrong)}"
+    elif is_patch_too_small(definition, job.sampling.patch, job.sampling.batch):
+        z, y, x = job.sampling.patch
+        text = f"{network.name} halves it down to a single voxel, which cannot be normalised: "
+        yield (
+            "sampling.patch",
+            f"{text}twice as many along one axis, as in {z} {y} {2 * x}, will do",
+        )
 
 
 def _preprocessing(job: TrainJob) -> Iterator[tuple[str, str]]:
     steps, classifies = job.preprocessing, job.manifest.task == "classification"
+    for step in steps.steps:
+        problem = step_problem(step)
+        if problem is not None:
+            yield "preprocessing.steps", problem
     if classifies and steps.size is None:
         yield "preprocessing.size", "a classification needs the size of its images"
     if classifies and steps.size is not None and steps.size != job.sampling.patch:

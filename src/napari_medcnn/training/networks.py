@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from napari_medcnn.core.errors import MedcnnError
@@ -15,6 +16,7 @@ from napari_medcnn.training.networks_classification import (
 )
 from napari_medcnn.training.networks_segmentation import (
     SEGMENTATION_NETWORKS,
+    fewest_coarsest_voxels,
     segmentation_defaults,
     segmentation_multiple,
 )
@@ -94,3 +96,15 @@ def required_multiple(definition: Mapping[str, Any]) -> tuple[int, int, int]:
     multiple = segmentation_multiple({**definition, "_target_": name})
     x, y, z = (*multiple, 1, 1)[:3]
     return z, y, x
+
+
+def is_patch_too_small(definition: Mapping[str, Any], patch: Sequence[int], batch: int) -> bool:
+    """Whether a patch ``(z, y, x)`` is a single voxel where the network has to normalise it.
+
+    It is one that :func:`required_multiple` allows.
+    """
+    name = class_name(definition, "network_def")
+    if name in CLASSIFIERS:
+        return False
+    coarsest = prod(n // of for n, of in zip(patch, required_multiple(definition), strict=True))
+    return coarsest < fewest_coarsest_voxels({**definition, "_target_": name}, batch)

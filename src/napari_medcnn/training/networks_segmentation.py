@@ -21,7 +21,17 @@ MOST_SUPERVISED = 3
 """Coarser resolutions that a loss looks at besides the full one."""
 
 SWIN_MULTIPLE = 32
+"""Of SwinUNETR: MONAI asks for ``patch_size ** 5``, and its decoder for a `patch_size` of 2."""
+
 _ATTENTION_STAGES = 5
+_NORMS = {
+    "UNet": "instance",
+    "BasicUNet": "instance",
+    "DynUNet": "instance",
+    "SwinUNETR": "instance",
+    "AttentionUnet": "batch",
+}
+"""What normalises the coarsest resolution, unless the arguments say otherwise."""
 
 
 def segmentation_defaults(name: str, job: TrainJob) -> dict[str, Any]:
@@ -109,10 +119,24 @@ def segmentation_multiple(definition: Mapping[str, Any]) -> tuple[int, ...]:
         # SegResNetDS halves after each of its stages but the last, as SegResNet does.
         return (2 ** (len(definition.get("blocks_down", (1, 2, 2, 4))) - 1),) * axes
     if name == "SwinUNETR":
-        patch = definition.get("patch_size", 2)
-        each = [patch] * axes if isinstance(patch, int) else patch
-        return tuple(int(p) * SWIN_MULTIPLE // 2 for p in each)
+        return (SWIN_MULTIPLE,) * axes
     return (16,) * axes  # BasicUNet, VNet, UNETR, MedNeXt and HighResNet halve four times at most
+
+
+def fewest_coarsest_voxels(definition: Mapping[str, Any], batch: int) -> int:
+    """How many voxels the coarsest resolution of a patch must have for the network to run.
+
+    Instance norm divides by the deviation of a channel over the voxels of one patch, batch norm
+    over those of the batch: torch refuses both where that is a single number.
+    """
+    known = _NORMS.get(definition["_target_"])
+    stated = definition.get("norm", definition.get("norm_name", known))
+    kind = stated if isinstance(stated, str | None) else stated[0]
+    if known is None or kind is None:
+        return 1
+    if kind.lower() == "batch":
+        return 1 if batch > 1 else 2
+    return 2 if kind.lower() == "instance" else 1
 
 
 def _stages(job: TrainJob, counted: str, most: int = 6) -> Topology:
