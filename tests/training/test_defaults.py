@@ -202,6 +202,17 @@ def test_pictures_are_seen_as_pictures() -> None:
     assert classic.job.preprocessing.size == (1, 64, 64)
 
 
+def test_a_slow_classifier_is_not_promised_the_steps_of_a_fast_one() -> None:
+    data = classification((1, 160, 150), cases=1700)
+    vgg, resnet, classic = (
+        propose(*data, **NAMED, minutes=5, network=name, device="cpu").job
+        for name in ("vgg11", "resnet18", "classic_cnn")
+    )
+    warmups = [job.optimisation.warmup_steps for job in (vgg, resnet, classic)]
+    assert warmups == [3, 10, 100]
+    assert classic.sampling.steps_per_epoch > 5 * resnet.sampling.steps_per_epoch
+
+
 def test_what_does_not_belong_together_is_refused() -> None:
     manifest, split, _ = segmentation(((60, 60, 60), (1.0, 1.0, 1.0)))
     other = segmentation(((60, 60, 60), (1.0, 1.0, 1.0)), classes=("tumour",))[2]
