@@ -17,10 +17,12 @@ import pandas as pd
 import pytest
 import torch
 
+from napari_medcnn.core.classification import Classification
 from napari_medcnn.core.errors import ModelError, ReadError
 from napari_medcnn.core.events import Event, JobControl, run_to_end
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.evaluation.overlap import dice
+from napari_medcnn.inference.classify import classify
 from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.inference.preprocess import prepare
 from napari_medcnn.inference.segment import segment
@@ -31,7 +33,7 @@ from napari_medcnn.models.registry import find_model, list_models, look_through
 from napari_medcnn.models.weights import load_state
 from napari_medcnn.training.checkpoint import read_checkpoint
 from napari_medcnn.training.export import Exported, export_bundle, finish
-from napari_medcnn.training.held_out import HeldOut, read_network
+from napari_medcnn.training.held_out import HeldOut
 from napari_medcnn.training.job import Ending, NetworkChoice, Sampling, TrainJob
 from napari_medcnn.training.networks import build
 from napari_medcnn.training.prepared_case import prepare_case
@@ -382,14 +384,14 @@ def test_what_a_model_started_from_stands_in_card_and_licence(tmp_path: Path) ->
     assert read_bundle(bundle).licence.endswith("started from balls: data: CC0")
 
 
-def test_a_classifier_is_judged_and_kept_out_of_the_list_of_models(
+def test_a_classifier_is_judged_and_put_into_the_list_of_models(
     tmp_path: Path, models: Path
 ) -> None:
     job = picture_job(tmp_path / "pictures")
     run = make_run(tmp_path / "run", job)
     result = finished(run.path)
-    assert result.installed is None
-    assert not models.exists()
+    assert result.installed == models / "brightness"
+    assert find_model("brightness").task == "classification"
     held_out = result.held_out
     assert held_out is not None and held_out.classification is not None
     table = pd.read_csv(run.evaluation / "cases.csv")
@@ -401,17 +403,26 @@ def test_a_classifier_is_judged_and_kept_out_of_the_list_of_models(
     assert "balanced accuracy" in card
 
 
-def test_a_classifiers_bundle_says_so_and_the_engine_refuses_it_clearly(tmp_path: Path) -> None:
+def test_a_classifiers_bundle_says_so_and_classifies_as_it_was_judged(tmp_path: Path) -> None:
     job = picture_job(tmp_path / "pictures")
-    bundle = export_bundle(make_run(tmp_path / "run", job).path)
+    run = make_run(tmp_path / "run", job)
+    bundle = finished(run.path).bundle
     own: dict[str, Any] = json.loads((bundle / "configs/metadata.json").read_text())["medcnn"]
     assert (own["task"], own["classes"]) == ("classification", ["bright", "dark", "middle"])
-    with pytest.raises(ModelError, match="classifies whole images"):
-        read_bundle(bundle)
-    case = job.manifest.cases[0]
-    image = prepare_case(job, case, JobControl()).image[None, ..., 0]
-    with torch.no_grad():
-        assert torch.equal(read_network(job, bundle)(image), trained_network(job)(image))
+    spec = read_bundle(bundle)
+    assert [label.name for label in spec.labels] == own["classes"]
+    table = pd.read_csv(run.evaluation / "cases.csv", dtype={"case": str}).set_index("case")
+    network = trained_network(job)
+    for name in job.split.test:
+        case = job.manifest.case(name)
+        (volume,) = read(case.images[0])
+        found = run_to_end(classify(volume, spec), Classification).probabilities[0]
+        judged = table.loc[name, [f"p {one}" for one in own["classes"]]].to_numpy(float)
+        np.testing.assert_allclose(found, judged, atol=1e-5)
+        image = prepare_case(job, case, JobControl()).image[None, ..., 0]
+        with torch.no_grad():
+            expected = network(image).softmax(1)[0].numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_nothing_of_this_machines_folders_is_in_a_bundle(tmp_path: Path) -> None:

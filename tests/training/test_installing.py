@@ -44,10 +44,13 @@ def test_a_damaged_bundle_leaves_the_earlier_model_as_it_was(tmp_path: Path, mod
     assert not look_through().problems
 
 
-def test_what_is_no_segmentation_model_is_not_installed(tmp_path: Path, models: Path) -> None:
-    bundle = export_bundle(make_run(tmp_path / "run", picture_job(tmp_path / "pictures")).path)
-    with pytest.raises(ModelError, match="classifies whole images"):
-        install_bundle(bundle)
+def test_a_classifier_is_installed_like_any_other_model(tmp_path: Path, models: Path) -> None:
+    export_bundle(make_run(tmp_path / "run", picture_job(tmp_path / "pictures")).path)
+    assert names(models) == ["brightness"]
+    assert find_model("brightness").task == "classification"
+
+
+def test_what_is_no_bundle_is_not_installed(tmp_path: Path, models: Path) -> None:
     with pytest.raises(ModelError, match="no bundle of a run"):
         install_bundle(tmp_path)
     assert names(models) == []

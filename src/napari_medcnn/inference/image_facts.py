@@ -87,6 +87,22 @@ def check(spec: ModelSpec, facts: ImageFacts) -> None:
             f"{spec.title} works on volumes, this is a single picture",
             hint="open the whole series, or choose a model for pictures",
         )
+    check_channels(spec, facts)
+    if not facts.spacing_known:
+        raise InputMismatch(
+            "the image's voxel size is unknown, so that nothing can be measured",
+            hint="open the original DICOM or NIfTI file",
+        )
+
+
+def check_channels(spec: ModelSpec, facts: ImageFacts) -> None:
+    """Refuse a series in time, and another number of images than of channels.
+
+    Raises
+    ------
+    InputMismatch
+        With what to do instead.
+    """
     if facts.frames > 1:
         raise InputMismatch(
             f"the image has {facts.frames} frames, {spec.title} takes one",
@@ -97,11 +113,6 @@ def check(spec: ModelSpec, facts: ImageFacts) -> None:
         raise InputMismatch(
             f"{spec.title} takes {len(spec.channels)} image(s) ({names}), not {facts.channels}",
             hint="give one image a channel, in this order",
-        )
-    if not facts.spacing_known:
-        raise InputMismatch(
-            "the image's voxel size is unknown, so that nothing can be measured",
-            hint="open the original DICOM or NIfTI file",
         )
 
 

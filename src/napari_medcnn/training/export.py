@@ -21,13 +21,7 @@ from napari_medcnn.models.weights import sha256
 from napari_medcnn.training.bundle_config import WEIGHTS, inference_config, metadata
 from napari_medcnn.training.card import Making, model_card, training_statement
 from napari_medcnn.training.checkpoint import Checkpoint, read_checkpoint
-from napari_medcnn.training.held_out import (
-    FILE,
-    USUAL,
-    HeldOut,
-    evaluate_held_out,
-    read_network,
-)
+from napari_medcnn.training.held_out import FILE, USUAL, HeldOut, evaluate_held_out
 from napari_medcnn.training.installing import install_bundle
 from napari_medcnn.training.job import Resources, TrainJob
 from napari_medcnn.training.networks import network_definition
@@ -60,7 +54,7 @@ class Exported:
     bundle : Path
         In the run folder.
     installed : Path, optional
-        Among the user's models; None for a classification, which the list does not show.
+        Among the user's models; None where that was not asked for.
     held_out : HeldOut, optional
         Its figures.
     """
@@ -113,7 +107,7 @@ def finish(
         )
         bundle = export_bundle(run_folder, install=False)
     installed = None
-    if install and job.manifest.task == "segmentation":
+    if install:
         installed = install_bundle(bundle)
         yield Message(f"the model is in the list as {installed.name}")
     yield Done(Exported(bundle, installed, held_out))
@@ -131,7 +125,7 @@ def export_bundle(run_folder: str | Path, *, install: bool = True) -> Path:
     run_folder : path
         Of a run with at least one checkpoint.
     install : bool
-        Whether a segmentation model is put into the user's folder of models, too.
+        Whether it is put into the user's folder of models, too.
 
     Raises
     ------
@@ -151,7 +145,7 @@ def export_bundle(run_folder: str | Path, *, install: bool = True) -> Path:
     with _in_place_of(run.bundle) as folder:
         _write(folder, run, job, definition, checkpoint, network, last=source == run.last)
         _verify(folder, job, network)
-    if install and job.manifest.task == "segmentation":
+    if install:
         install_bundle(run.bundle)
     return run.bundle
 
@@ -301,10 +295,8 @@ def _verify(folder: Path, job: TrainJob, trained: torch.nn.Module) -> None:
     flat = job.network.dimensions == 2
     with torch.inference_mode():
         expected = trained(image[..., 0] if flat else image)
-        if job.manifest.task == "segmentation":
-            expected = expected[..., None] if flat else expected
-            found = load_network(read_bundle(folder))(image)
-        else:
-            found = read_network(job, folder)(image[..., 0] if flat else image)
+        if flat and job.manifest.task == "segmentation":
+            expected = expected[..., None]
+        found = load_network(read_bundle(folder))(image)
     if not torch.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
         raise ModelError("what was written answers otherwise than what was trained", source=folder)

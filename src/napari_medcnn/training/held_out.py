@@ -6,14 +6,23 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_medcnn.core.atomic import write_text
-from napari_medcnn.core.errors import MedcnnError, ModelError
-from napari_medcnn.core.events import CaseUpdate, Done, Event, Job, JobControl, Progress
+from napari_medcnn.core.classification import Classification
+from napari_medcnn.core.errors import MedcnnError
+from napari_medcnn.core.events import (
+    CaseUpdate,
+    Done,
+    Event,
+    Job,
+    JobControl,
+    Progress,
+    run_to_end,
+)
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.evaluation.case_table import (
     CaseTable,
@@ -29,18 +38,18 @@ from napari_medcnn.evaluation.cases import (
     evaluate_cases,
 )
 from napari_medcnn.evaluation.classification import ClassificationFigures, classification_figures
+from napari_medcnn.inference.classifier import Classifier
+from napari_medcnn.inference.classify import classify
+from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.models.bundle import read_bundle
-from napari_medcnn.models.weights import load_state, sha256
+from napari_medcnn.models.weights import sha256
 from napari_medcnn.training.bundle_config import WEIGHTS
 from napari_medcnn.training.job import Resources, TrainJob
 from napari_medcnn.training.label_on_grid import label_values
 from napari_medcnn.training.manifest import Part, TrainCase
-from napari_medcnn.training.prepared_case import case_volumes, prepare_case
+from napari_medcnn.training.prepared_case import case_volumes, class_index
 from napari_medcnn.training.run_folder import RunFolder
 from napari_medcnn.training.strict_json import write_record
-
-if TYPE_CHECKING:
-    import torch
 
 FILE = "held_out.json"
 """In the run's folder of the evaluation."""
@@ -152,12 +161,7 @@ def _segmented(
     rules: Rules,
 ) -> Generator[Event, None, HeldOut]:
     labelled = [LabelledCase(c.id, group_of(job, c), _Loader(job, c)) for c in cases]
-    options = replace(
-        NOTHING_KEPT,
-        device=resources.device,
-        threads=resources.threads,
-        accept_findings=True,  # the check of the data set told of them before the training
-    )
+    options = _run_options(resources)
     table = CaseTable(())
     for event in evaluate_cases(read_bundle(bundle), labelled, control, options, rules):
         if isinstance(event, Done):
@@ -207,18 +211,15 @@ def _classified(
     resources: Resources,
     rules: Rules,
 ) -> Generator[Event, None, HeldOut]:
-    from napari_medcnn.inference.device import choose_device, torch_threads
-
-    device = choose_device(resources.device)
-    network = read_network(job, bundle).to(device)
+    options = _run_options(resources)
     answers: list[_Answer] = []
     failed: list[tuple[TrainCase, str]] = []
-    with torch_threads(resources.threads):
+    with Classifier(read_bundle(bundle), options) as loaded:
         for number, case in enumerate(cases):
             yield Progress(STAGE, number, len(cases))
             control.checkpoint()
             try:
-                answers.append(_answer(job, case, network, device, control))
+                answers.append(_answer(job, case, loaded, options, control))
                 yield CaseUpdate(case.id, "done", seconds=answers[-1].seconds)
             except (MedcnnError, RuntimeError) as error:
                 control.checkpoint()
@@ -245,44 +246,30 @@ def _classified(
     )
 
 
-def read_network(job: TrainJob, bundle: Path) -> torch.nn.Module:
-    """The classification network of a bundle with its weights, in evaluation mode.
-
-    Raises
-    ------
-    ModelError
-        When class or weights are not what they should be.
-    """
-    from napari_medcnn.models.bundle import open_config
-    from napari_medcnn.models.network_def import read_classifier
-    from napari_medcnn.models.networks import mismatches, network_of
-
-    network = network_of(read_classifier(open_config(bundle)), bundle)
-    state = load_state(bundle / WEIGHTS)
-    problems = mismatches(network.state_dict(), state)
-    if problems:
-        raise ModelError(f"the weights do not fit the network: {problems[0]}", source=bundle)
-    network.load_state_dict(state)
-    return network.eval()
-
-
 def _answer(
-    job: TrainJob, case: TrainCase, network: torch.nn.Module, device: str, control: JobControl
+    job: TrainJob, case: TrainCase, loaded: Classifier, options: RunOptions, control: JobControl
 ) -> _Answer:
-    """What the network says of one case."""
-    import torch
-
+    """What the model says of one case, run as a user runs it."""
     start = time.perf_counter()
-    prepared = prepare_case(job, case, control)
-    image = prepared.image[None].to(device)
-    with torch.inference_mode():
-        logits = network(image[..., 0] if job.network.dimensions == 2 else image).float().cpu()
-    return _Answer(
-        case,
-        group_of(job, case),
-        int(prepared.label),
-        tuple(logits[0].double().softmax(0).tolist()),
-        time.perf_counter() - start,
+    truth = class_index(case, job.manifest)
+    run = classify(
+        case_volumes(case, job.manifest),
+        loaded.spec,
+        options=options,
+        control=control,
+        loaded=loaded,
+    )
+    (said,) = run_to_end(run, Classification).probabilities
+    chances = tuple(float(p) for p in said)
+    return _Answer(case, group_of(job, case), truth, chances, time.perf_counter() - start)
+
+
+def _run_options(resources: Resources) -> RunOptions:
+    return replace(
+        NOTHING_KEPT,
+        device=resources.device,
+        threads=resources.threads,
+        accept_findings=True,  # the check of the data set told of them before the training
     )
 
 

@@ -25,7 +25,7 @@ def install_bundle(bundle: Path) -> Path:
     Parameters
     ----------
     bundle : Path
-        Of a segmentation model, see :func:`~napari_medcnn.training.export.export_bundle`.
+        See :func:`~napari_medcnn.training.export.export_bundle`.
 
     Raises
     ------
