@@ -23,6 +23,7 @@ from superqt.utils import GeneratorWorker
 
 from napari_medcnn.core.errors import Cancelled, MedcnnError
 from napari_medcnn.core.events import Done, Event, Failed, Job, JobControl, Progress
+from napari_medcnn.gui.quick_turns import QuickTurns
 
 JobFactory: TypeAlias = Callable[[JobControl], Job]
 
@@ -196,7 +197,7 @@ class _JobWorker(GeneratorWorker):
             self._running = True
             # Closed here, and not when Python happens to drop it: `finished` means that what the
             # job held is free.
-            with _WARNINGS, contextlib.closing(self._gen):
+            with _WARNINGS, _TURNS, contextlib.closing(self._gen):
                 result = self.work()
             if not self.abort_requested and not isinstance(result, Exception):
                 self.returned.emit(result)
@@ -234,6 +235,7 @@ class _LoggedWarnings:
 
 
 _WARNINGS = _LoggedWarnings()
+_TURNS = QuickTurns()
 
 
 def _log_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

@@ -12,11 +12,11 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-DRAW_INTERVAL_S = 0.25
-"""Four times a second is often enough to look at, and leaves the processor to the training."""
+DRAW_INTERVAL_S = 1.0
+"""Often enough to look at; the processor is the training's."""
 
 LOSSES = ("train_loss", "validation_loss")
-NO_CURVES = ("rate", "patches_per_second", "epoch", "step", "seconds")
+NO_CURVES = ("rate", "patches_per_second", "gpu_memory_gb", "epoch", "step", "seconds")
 WORDS = {
     "train_loss": "training",
     "validation_loss": "validation",
