@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QCloseEvent
 
 from napari_medcnn.core.errors import MedcnnError
-from napari_medcnn.core.events import Failed
+from napari_medcnn.core.events import Failed, Metric, Progress
 from napari_medcnn.core.volume import Severity
 from napari_medcnn.gui import train_jobs
 from napari_medcnn.gui.analyze_widget import AnalyzeWidget
@@ -96,6 +97,69 @@ def test_data_lead_to_a_split_and_a_proposal_that_can_be_changed_and_reset(widge
     form.fields["sampling.patch"].setText("8 x")
     form.fields["sampling.patch"].editingFinished.emit()
     assert "3 numbers" in widget.model.problems.text() and not widget.foot.start.isEnabled()
+
+
+def test_advanced_fields_change_the_job_and_say_what_is_wrong(widget, qtbot, tmp_path):
+    ready(widget, qtbot, tmp_path)
+    form = widget.model.form
+    assert not form.advanced.is_open
+    before = widget.model.job()
+    form.fields["sampling.accumulate"].setValue(4)
+    written = {
+        "optimisation.class_weights": "0 1 2.5",
+        "optimisation.weight_decay": "0",
+        "optimisation.clip_norm": "",
+        "optimisation.ema_decay": "0.99",
+    }
+    for where, text in written.items():
+        form.fields[where].setText(text)
+        form.fields[where].editingFinished.emit()
+    job = widget.model.job()
+    how = job.optimisation
+    assert job.sampling.accumulate == 4 and widget.model.is_sound
+    assert (how.class_weights, how.weight_decay) == ((0, 1, 2.5), 0)
+    assert (how.clip_norm, how.ema_decay) == (None, 0.99)
+    assert "background, shell, core" in form.fields["optimisation.class_weights"].toolTip()
+    form.fields["optimisation.class_weights"].setText("1 2")
+    form.fields["optimisation.class_weights"].editingFinished.emit()
+    assert "3 are needed" in widget.model.problems.text() and not widget.foot.start.isEnabled()
+    widget.model.reset.click()
+    settle(qtbot, widget)
+    assert widget.model.job() == before
+
+
+def test_an_encoder_of_a_model_can_learn_more_slowly_or_not_at_all(widget, qtbot, tmp_path):
+    ready(widget, qtbot, tmp_path)
+    start = widget.model.start_from
+    assert not start.encoder_rate.isVisibleTo(widget) and not start.freeze.isVisibleTo(widget)
+    rate = widget.model.job().optimisation.rate
+    start.model.setCurrentIndex(1)
+    assert start.encoder_rate.isVisibleTo(widget)
+    start.encoder_rate.setValue(10)
+    network = widget.model.job().network
+    assert network.start_from is not None and network.encoder_rate == 0.1
+    start.freeze.click()
+    assert not start.encoder_rate.isVisibleTo(widget)
+    assert widget.model.job().network.freeze_encoder
+    form = widget.model.form
+    form.fields["optimisation.rate"].setText(f"{3 * rate:g}")
+    form.fields["optimisation.rate"].editingFinished.emit()
+    assert widget.model.job().optimisation.rate == pytest.approx(3 * rate)
+    widget.model.reset.click()
+    settle(qtbot, widget)
+    assert widget.model.job().network.start_from is None and not start.is_model
+
+
+def test_figures_of_the_moment_keep_their_units_in_one_line(widget, tmp_path):
+    widget.run.begin(tmp_path, resumed=False)
+    widget.run.add(Metric("gpu_memory_gb", 3.21, 10))
+    widget.run.add(Metric("patches_per_second", 12.34, 10))
+    widget.run._show_figures()
+    widget.run.end()
+    shown = widget.run.figures.text().split(" ")
+    assert shown[-2:] == ["3.2\N{NBSP}GB\N{NBSP}of\N{NBSP}GPU\N{NBSP}memory,",
+                          "12.3\N{NBSP}patches\N{NBSP}a\N{NBSP}second"]  # fmt: skip
+    assert not widget.run.curves.points
 
 
 def test_another_seed_draws_another_split_and_folds_are_offered(widget, qtbot, tmp_path):
@@ -319,18 +383,41 @@ def test_closing_the_dock_asks_too(widget, qtbot, waiting, monkeypatch):
     assert not widget.runner.is_running and waiting == [True]
 
 
-def test_curves_are_drawn_at_most_four_times_a_second(qtbot):
+def test_curves_are_drawn_at_most_once_a_second(qtbot):
     curves = TrainCurves()
     qtbot.addWidget(curves)
     drawn = []
     draw = curves.draw
     curves._timer.timeout.disconnect()
     curves._timer.timeout.connect(lambda: (drawn.append(1), draw()))
+    begin = time.monotonic()
     for step in range(200):
         curves.add("train_loss", step, 1.0 / (step + 1))
-        qtbot.wait(5)
-    assert 1 <= len(drawn) <= 8
+        qtbot.wait(8)
+    assert 1 <= len(drawn) <= 2 + time.monotonic() - begin
     assert len(curves._items) == 1
+
+
+def test_progress_is_shown_once_a_second_and_never_over_what_is_newer(widget, qtbot):
+    foot = widget.foot
+    foot.begin("Preparing Balls …")
+    said = []
+    say = foot._say
+    foot._say = lambda text: (said.append(text), say(text))
+    begin = time.monotonic()
+    foot.show_progress(Progress("preparing cases", 1, 4), 10)
+    assert (foot.bar.value(), foot.bar.maximum()) == (1, 4)
+    for step in range(100):
+        foot.show_progress(Progress("training", step, 100), 10)
+        qtbot.wait(15)
+    assert 2 <= len(said) <= 2 + time.monotonic() - begin
+    qtbot.waitUntil(lambda: foot.stage.text() == "Epoch 10 of 10", timeout=3000)
+    assert (foot.bar.value(), foot.bar.maximum()) == (99, 100)
+    foot.show_progress(Progress("validating", 1, 2), 10)
+    foot.show_progress(Progress("validating", 2, 2), 10)
+    foot.show_stage("Stopping …")
+    qtbot.wait(1200)
+    assert foot.stage.text() == "Stopping …" and foot.bar.maximum() == 100
 
 
 def test_errors_of_a_panel_are_sentences():

@@ -109,17 +109,37 @@ class MirrorField(TickField):
 
 
 class NumbersField(QLineEdit):
-    """Numbers with spaces between them; empty for None where that is allowed."""
+    """Numbers with spaces between them.
+
+    Parameters
+    ----------
+    title : str
+        What errors call it.
+    count : int, optional
+        How many; None for as many as there are.
+    kind : type
+        Whole numbers or others.
+    nothing : str
+        What an empty field says; it stands for None then. Without it, there must be numbers.
+    zero : bool
+        Whether 0 is a number like others.
+    """
 
     edited = Signal()
 
     def __init__(
-        self, title: str, count: int, kind: type[int] | type[float], *, optional: bool = False
+        self,
+        title: str,
+        count: int | None,
+        kind: type[int] | type[float],
+        *,
+        nothing: str = "",
+        zero: bool = False,
     ) -> None:
         super().__init__()
-        self._title, self._count, self._kind, self._optional = title, count, kind, optional
-        if optional:
-            self.setPlaceholderText("as the images have it")
+        self._title, self._count, self._kind, self._zero = title, count, kind, zero
+        self._nothing = nothing
+        self.setPlaceholderText(nothing)
         self.editingFinished.connect(self._on_finished)
         self._shown = ""
 
@@ -133,16 +153,22 @@ class NumbersField(QLineEdit):
             When it is something else.
         """
         text = self.text().replace(",", " ").replace("×", " ").strip()
-        if not text and self._optional:
+        if not text and self._nothing:
             return None
         try:
             numbers = tuple(self._kind(part) for part in text.split())
         except ValueError:
             numbers = ()
-        if len(numbers) != self._count or min(numbers) <= 0:
-            what = "a number" if self._count == 1 else f"{self._count} numbers"
-            raise MedcnnError(f"{self._title}: {self.text()!r} is not {what} above 0")
+        if not self._are_right(numbers):
+            what = "a number" if self._count == 1 else f"{self._count or ''} numbers".strip()
+            bound = "of 0 or more" if self._zero else "above 0"
+            raise MedcnnError(f"{self._title}: {self.text()!r} is not {what} {bound}")
         return numbers[0] if self._count == 1 else numbers
+
+    def _are_right(self, numbers: Sequence[float]) -> bool:
+        if not numbers or (self._count is not None and len(numbers) != self._count):
+            return False
+        return all(n > 0 or (self._zero and n == 0) for n in numbers)
 
     def show_value(self, value: Any) -> None:
         """Show numbers."""

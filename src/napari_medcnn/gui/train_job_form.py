@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, get_args
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
+from napari_medcnn.gui.collapsible import Section
 from napari_medcnn.gui.train_fields import (
     ChoiceField,
     CountField,
@@ -44,7 +46,32 @@ _TIPS = {
     "mirror_axes": "Only where left and right mean the same",
     "ending.validate_every": "Epochs between two looks at the cases that choose",
     "ending.patience": "Ends the run when so many looks brought nothing better",
+    "sampling.accumulate": "Batches that are added up for one step: learns as from a batch so many "
+    "times as large, in the memory of one, and takes as many times as long",
+    "optimisation.class_weights": "How much each class counts in the loss, as more of a rare one",
+    "optimisation.weight_decay": "How strongly weights are kept small; 0 not at all",
+    "optimisation.clip_norm": "The longest step that is taken, as a norm of the gradient: keeps a "
+    "run from going astray; empty for no limit",
+    "optimisation.ema_decay": "Judge and keep the average of the weights over the last steps: 0.99 "
+    "over about 100 of them, 0.999 over 1000; empty for the weights themselves",
 }
+_TITLES = {
+    "preprocessing.spacing_mm": "Spacing (mm)",
+    "preprocessing.denoise": "Denoise",
+    "sampling.steps_per_epoch": "Steps an epoch",
+    "ending.validate_every": "Look every",
+    "sampling.accumulate": "Add up",
+    "optimisation.clip_norm": "Clip gradients",
+    "optimisation.ema_decay": "Average weights",
+}
+ADVANCED = (
+    "sampling.accumulate",
+    "optimisation.class_weights",
+    "optimisation.weight_decay",
+    "optimisation.clip_norm",
+    "optimisation.ema_decay",
+)
+"""Fields that few need, in a section of their own."""
 
 
 class TrainJobForm(QWidget):
@@ -63,7 +90,9 @@ class TrainJobForm(QWidget):
         self._proposal: Proposal | None = None
         self._edited: set[str] = set()
         self.fields: dict[str, Any] = {
-            "preprocessing.spacing_mm": NumbersField("Spacing", 3, float, optional=True),
+            "preprocessing.spacing_mm": NumbersField(
+                "Spacing", 3, float, nothing="as the images have it"
+            ),
             "preprocessing.normalisation": ChoiceField(get_args(Normalisation)),
             "preprocessing.denoise": ChoiceField(get_args(Denoising)),
             "sampling.patch": NumbersField("Patch", 3, int),
@@ -77,7 +106,15 @@ class TrainJobForm(QWidget):
             "mirror_axes": MirrorField("Mirror left and right"),
             "ending.validate_every": CountField(1, 1000),
             "ending.patience": CountField(0, 1000, "never"),
+            "sampling.accumulate": CountField(1, 256),
+            "optimisation.class_weights": NumbersField(
+                "Class weights", None, float, nothing="all alike", zero=True
+            ),
+            "optimisation.weight_decay": NumbersField("Weight decay", 1, float, zero=True),
+            "optimisation.clip_norm": NumbersField("Clip gradients", 1, float, nothing="never"),
+            "optimisation.ema_decay": NumbersField("Average weights", 1, float, nothing="no"),
         }
+        self.advanced = Section("Advanced", self._rows(ADVANCED))
         self._lay_out()
 
     @property
@@ -98,7 +135,7 @@ class TrainJobForm(QWidget):
             if where not in self._edited:
                 field.show_value(_value(job, where))
             reason = why.get(where) or why.get(where.split(".")[0], "")
-            tip = _TIPS[where]
+            tip = _TIPS[where] + (_order(job) if where == "optimisation.class_weights" else "")
             field.setToolTip(f"{tip}.\nProposed because: {reason}" if reason else f"{tip}.")
 
     def reset(self) -> None:
@@ -127,16 +164,21 @@ class TrainJobForm(QWidget):
         return job
 
     def _lay_out(self) -> None:
-        titles = {
-            "preprocessing.spacing_mm": "Spacing (mm)",
-            "preprocessing.denoise": "Denoise",
-            "sampling.steps_per_epoch": "Steps an epoch",
-            "ending.validate_every": "Look every",
-        }
-        form = QFormLayout(self)
+        self.fields["ending.validate_every"].setSuffix(" epochs")
+        self.fields["sampling.accumulate"].setSuffix(" batches")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self._rows([where for where in self.fields if where not in ADVANCED]))
+        layout.addWidget(self.advanced)
+
+    def _rows(self, names: Iterable[str]) -> QWidget:
+        box = QWidget()
+        form = QFormLayout(box)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        for where, field in self.fields.items():
+        for where in names:
+            field = self.fields[where]
             field.setObjectName(where)
             field.edited.connect(self._on_edited)
             field.setToolTip(f"{_TIPS[where]}.")
@@ -144,12 +186,19 @@ class TrainJobForm(QWidget):
                 form.addRow(field)
             else:
                 name = where.rpartition(".")[2].replace("_", " ").capitalize()
-                form.addRow(titles.get(where, name), field)
-        self.fields["ending.validate_every"].setSuffix(" epochs")
+                form.addRow(_TITLES.get(where, name), field)
+        return box
 
     def _on_edited(self) -> None:
         self._edited.add(self.sender().objectName())
         self.changed.emit()
+
+
+def _order(job: TrainJob) -> str:
+    """The classes in the order of their weights."""
+    classes = job.manifest.classes
+    background = ("background",) if job.manifest.task == "segmentation" else ()
+    return f": {', '.join((*background, *classes))}"
 
 
 def _value(job: TrainJob, where: str) -> Any:

@@ -7,12 +7,10 @@ from dataclasses import replace
 
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
-    QComboBox,
     QFormLayout,
     QHBoxLayout,
     QLineEdit,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -24,25 +22,22 @@ from napari_medcnn.gui.collapsible import Section, lay_out_anew
 from napari_medcnn.gui.notices import NoticeBoard, WrappedLabel, sentence
 from napari_medcnn.gui.preferences import model_job
 from napari_medcnn.gui.progress_row import ProgressRow
-from napari_medcnn.gui.train_fields import ChoiceField, CountField, TickField
+from napari_medcnn.gui.train_fields import ChoiceField, CountField
 from napari_medcnn.gui.train_job_form import TrainJobForm
 from napari_medcnn.gui.train_jobs import Patches, Proposed, Wish, preview_patches, propose_job
 from napari_medcnn.gui.train_layers import TrainLayers
-from napari_medcnn.models.registry import look_through
-from napari_medcnn.models.spec import ModelSpec
+from napari_medcnn.gui.train_start import TrainStart
 from napari_medcnn.training.fingerprint import Fingerprint
 from napari_medcnn.training.job import Ending, TrainJob
 from napari_medcnn.training.job_problems import job_problems
 from napari_medcnn.training.manifest import Manifest, Split
 from napari_medcnn.training.networks import network_names
-from napari_medcnn.training.starting_from import starting_from
 
 NO_DATA = "Choose data first: the model is proposed from what they are."
 SETTLE_MS = 500
 """After a change, wait for the next one before proposing anew."""
 
 PATCHES = 9
-SCRATCH = "From scratch"
 BEST = "proposed"
 MINUTES = 20
 
@@ -65,7 +60,6 @@ class TrainModelPanel(QWidget):
         self._board, self._layers = board, layers
         self._data: tuple[Manifest, Split] | None = None
         self._fingerprint: Fingerprint | None = None
-        self._models: list[ModelSpec] = []
         self._stale = False
         self._device, self._own_title = "auto", ""
         self._previewed: TrainJob | None = None
@@ -75,8 +69,7 @@ class TrainModelPanel(QWidget):
         self.hint = WrappedLabel(NO_DATA, self)
         self.title = QLineEdit()
         self.network = ChoiceField((BEST,))
-        self.start_from = QComboBox()
-        self.freeze = TickField("Keep its encoder as it is")
+        self.start_from = TrainStart()
         self.length = CountField(1, 100_000)
         self.unit = ChoiceField(("minutes", "epochs"))
         self.form = TrainJobForm()
@@ -134,11 +127,11 @@ class TrainModelPanel(QWidget):
         else:
             ending = replace(job.ending, epochs=None, minutes=float(self.length.value or 1))
         job = replace(job, ending=_validated(ending))
-        index = self.start_from.currentIndex() - 1
-        if index >= 0:
-            job = starting_from(job, self._models[index].path)
-            job = replace(job, network=replace(job.network, freeze_encoder=self.freeze.value))
-        return job
+        started = self.start_from.started(job)
+        if "optimisation.rate" in self.form.edited:  # what the user wrote is what is meant
+            rate = job.optimisation.rate
+            return replace(started, optimisation=replace(started.optimisation, rate=rate))
+        return started
 
     def set_busy(self, busy: bool) -> None:
         """Freeze the model while it learns."""
@@ -156,17 +149,6 @@ class TrainModelPanel(QWidget):
             self.preview.setEnabled(False)
             self._previewed = job
             self.previewing.start("Augmenting patches", model_job(preview_patches, job, PATCHES))
-
-    def refresh_models(self) -> None:
-        """List the models to start from."""
-        models = [spec for spec in look_through().models if spec.listed]
-        before = self.start_from.currentText()
-        self._models = models
-        self.start_from.blockSignals(True)
-        self.start_from.clear()
-        self.start_from.addItems([SCRATCH, *(spec.title for spec in models)])
-        self.start_from.setCurrentIndex(max(self.start_from.findText(before), 0))
-        self.start_from.blockSignals(False)
 
     # ------------------------------------------------------------------------------------------
 
@@ -221,12 +203,9 @@ class TrainModelPanel(QWidget):
         self._settling.start()
         self._on_changed()
 
-    def _on_start_from(self) -> None:
-        self._on_changed()
-
     def _reset(self) -> None:
         self.network.show_value(BEST)
-        self.start_from.setCurrentIndex(0)
+        self.start_from.reset()
         self.form.reset()
         self._settling.start()
 
@@ -238,9 +217,7 @@ class TrainModelPanel(QWidget):
         self.options.setVisible(ready)
         self.reasons.setVisible(ready)
         self.preview.setEnabled(ready and not self.previewing.is_running)
-        started = self.start_from.currentIndex() > 0
-        self.network.setEnabled(not started)
-        self.freeze.setVisible(started)
+        self.network.setEnabled(not self.start_from.is_model)
         self.problems.show_text(self._problem_text())
         lay_out_anew(self)
 
@@ -279,14 +256,6 @@ class TrainModelPanel(QWidget):
     def _lay_out(self) -> None:
         self.title.setToolTip("The model's name in the lists")
         self.network.setToolTip("The kind of network; the proposed one suits this computer")
-        self.start_from.setToolTip("Learn on top of what a model knows already")
-        self.start_from.setMinimumContentsLength(5)
-        self.start_from.setMinimumWidth(70)
-        self.start_from.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.start_from.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.freeze.setToolTip("Only the part that decides is taught: for very few cases")
         self.length.setToolTip("How long the training may take")
         self.length.show_value(MINUTES)
         self.reset.setToolTip("Forget the changes here")
@@ -300,8 +269,7 @@ class TrainModelPanel(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.addRow("Name", self.title)
-        form.addRow("Start", self.start_from)
-        form.addRow(self.freeze)
+        form.addRow(self.start_from)
         form.addRow("Network", self.network)
         form.addRow("Train for", length)
         layout = QVBoxLayout(self)
@@ -311,14 +279,12 @@ class TrainModelPanel(QWidget):
             self.hint, self._box, self.progress, self.problems, self.options, self.reasons,
         ):  # fmt: skip
             layout.addWidget(widget)
-        self.refresh_models()
 
     def _connect(self) -> None:
         self._settling.timeout.connect(self._propose)
         self.title.textChanged.connect(self._on_changed)
         self.network.edited.connect(self._settling.start)
-        self.start_from.currentIndexChanged.connect(self._on_start_from)
-        self.freeze.edited.connect(self._on_changed)
+        self.start_from.changed.connect(self._on_changed)
         self.length.edited.connect(self._on_length)
         self.unit.edited.connect(self._on_length)
         self.form.changed.connect(self._on_changed)

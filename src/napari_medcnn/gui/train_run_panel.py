@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import get_args
 
 import psutil
 from qtpy.QtCore import QTimer, Signal
@@ -21,11 +21,13 @@ from napari_medcnn.core.errors import MedcnnError
 from napari_medcnn.core.events import Metric
 from napari_medcnn.gui.collapsible import Section
 from napari_medcnn.gui.notices import WrappedLabel
+from napari_medcnn.gui.run_options import threads_beside_the_window
 from napari_medcnn.gui.study_text import counted, folder_text
 from napari_medcnn.gui.train_curves import TrainCurves
 from napari_medcnn.gui.train_fields import ChoiceField, CountField
-from napari_medcnn.training.job import Resources
+from napari_medcnn.training.job import Precision, Resources
 from napari_medcnn.training.run_folder import RunFolder
+from napari_medcnn.training.worker_threads import usable_cores
 
 LOOK_MS = 2000
 _CHILD = "napari_medcnn.core.job_child"
@@ -47,11 +49,13 @@ class TrainRunPanel(QWidget):
         self._folder: Path | None = None
         self._name = ""
         self._rate = 0.0
+        self._gpu_gb = 0.0
         self._machine = ""
         self.place = WrappedLabel(parent=self)
         self.choose = QToolButton()
         self.device = ChoiceField(("auto", "cpu", "cuda", "mps"))
-        self.threads = CountField(1, os.cpu_count() or 1)
+        self.precision = ChoiceField(get_args(Precision))
+        self.threads = CountField(1, usable_cores())
         self.cache = CountField(1, 4096, "half of what is free")
         self.curves = TrainCurves()
         self.figures = WrappedLabel(parent=self)
@@ -68,6 +72,7 @@ class TrainRunPanel(QWidget):
         """What the run may use."""
         return Resources(
             device=self.device.value,
+            precision=self.precision.value,
             threads=self.threads.value,
             cache_gb=None if self.cache.value is None else float(self.cache.value),
         )
@@ -97,7 +102,7 @@ class TrainRunPanel(QWidget):
 
     def begin(self, run: Path, *, resumed: bool) -> None:
         """A run begins, or goes on."""
-        self._run, self._machine, self._rate = run, "", 0.0
+        self._run, self._machine, self._rate, self._gpu_gb = run, "", 0.0, 0.0
         self.place.show_text(folder_text(run))
         self.curves.show()
         if resumed:
@@ -123,6 +128,8 @@ class TrainRunPanel(QWidget):
         """Show one more point."""
         if metric.name == "patches_per_second":
             self._rate = metric.value
+        elif metric.name == "gpu_memory_gb":
+            self._gpu_gb = metric.value
         self.curves.add(metric.name, metric.step, metric.value)
 
     def set_busy(self, busy: bool) -> None:
@@ -132,9 +139,11 @@ class TrainRunPanel(QWidget):
 
     def _show_figures(self) -> None:
         parts = [self._device_text(), f"{_memory_gb():.1f} GB of memory"]
+        if self._gpu_gb:
+            parts.append(f"{self._gpu_gb:.1f} GB of GPU memory")
         if self._rate:
             parts.append(f"{self._rate:.1f} patches a second")
-        self.figures.show_text(", ".join(part for part in parts if part))
+        self.figures.show_text(", ".join(_unbroken(part) for part in parts if part))
 
     def _device_text(self) -> str:
         """What the run wrote down of the machine that it runs on."""
@@ -158,13 +167,20 @@ class TrainRunPanel(QWidget):
         self.choose.setToolTip("Choose the folder below which runs go")
         self.device.setToolTip("Where the network is trained; auto takes a GPU if there is one")
         self.threads.setToolTip("Of the processor; one less than all keeps napari quick")
-        self.threads.show_value(max(1, (os.cpu_count() or 2) - 1))
+        self.threads.show_value(threads_beside_the_window())
+        self.precision.setToolTip(
+            "Mixed is faster on a GPU and takes less of its memory; auto is mixed there, and full "
+            "on the processor"
+        )
+        for index, text in ((1, "full"), (2, "mixed")):
+            self.precision.setItemText(index, text)
         self.cache.setToolTip("Main memory for prepared cases; the others wait on the disk")
         self.cache.setSuffix(" GB")
         box = QWidget()
         form = QFormLayout(box)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Device", self.device)
+        form.addRow("Precision", self.precision)
         form.addRow("Threads", self.threads)
         form.addRow("Cache", self.cache)
         self.machine = Section("Machine", box)
@@ -184,6 +200,11 @@ class TrainRunPanel(QWidget):
         chosen = QFileDialog.getExistingDirectory(self, "The folder for runs")
         if chosen:
             self.choose_parent(Path(chosen))
+
+
+def _unbroken(figure: str) -> str:
+    """A figure that stays in one line with its unit."""
+    return figure.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _memory_gb() -> float:

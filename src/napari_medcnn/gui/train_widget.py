@@ -328,7 +328,7 @@ class TrainWidget(QWidget):
         """The new model is in every list of this window at once."""
         for choice in self.state.viewer.window._qt_window.findChildren(ModelChoice):
             choice.refresh()
-        self.model.refresh_models()
+        self.model.start_from.refresh()
 
     def _open_analyze(self) -> None:
         self.state.viewer.window.add_plugin_dock_widget(PLUGIN, "Analyze")

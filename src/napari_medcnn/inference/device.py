@@ -57,3 +57,10 @@ def release_memory(device: str) -> None:
         torch.cuda.empty_cache()
     elif device == "mps":
         torch.mps.empty_cache()
+
+
+def held_gb(device: str) -> float | None:
+    """Memory of a CUDA device that torch holds in this process, in 10^9 bytes; None elsewhere."""
+    import torch
+
+    return torch.cuda.memory_reserved(device) / 1e9 if device.startswith("cuda") else None

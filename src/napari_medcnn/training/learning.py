@@ -14,6 +14,7 @@ import numpy.typing as npt
 from napari_medcnn.core.atomic import replacing
 from napari_medcnn.core.errors import Cancelled
 from napari_medcnn.core.events import Done, Event, JobControl, Message, Metric, Preview, Progress
+from napari_medcnn.inference.device import held_gb
 from napari_medcnn.training.batches import Batch, Batches
 from napari_medcnn.training.cache import CaseCache
 from napari_medcnn.training.checkpoint import Checkpoint, Standing, write_checkpoint
@@ -70,6 +71,7 @@ class Learning:
         self.standing = checkpoint.standing if checkpoint else Standing(0, 0, job.ending.epochs)
         self.saved = self.standing
         self.ended: Ended | None = None
+        self._device = device
         self._begun = time.perf_counter() - self.standing.seconds
         self._written_at, self._writing = time.perf_counter(), 0.0
         self._pace = Pace()
@@ -165,6 +167,9 @@ class Learning:
                 self._job, cases, logits, self._learner.loss, self._control, self._ranks
             )
         self._pace = self._pace.validated(self._seconds() - begin)
+        if (held := held_gb(self._device)) is not None:
+            step = self.standing.epoch * self._job.sampling.steps_per_epoch + self.standing.step
+            yield Metric("gpu_memory_gb", held, step)
         if shown is not None and shown.prediction is not None:
             yield self._previewed(self._cache.case(shown.id), shown.prediction, "prediction")
         return found

@@ -1,0 +1,111 @@
+"""What a training starts from: nothing, or a model of the list, and how much of that may change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import QComboBox, QFormLayout, QSizePolicy, QWidget
+
+from napari_medcnn.gui.collapsible import lay_out_anew
+from napari_medcnn.gui.train_fields import CountField, TickField
+from napari_medcnn.models.registry import look_through
+from napari_medcnn.models.spec import ModelSpec
+from napari_medcnn.training.job import TrainJob
+from napari_medcnn.training.starting_from import starting_from
+
+SCRATCH = "From scratch"
+PERCENT = 100
+
+
+class TrainStart(QWidget):
+    """Rows of a form; those that only a model asks for are shown with one alone.
+
+    Attributes
+    ----------
+    changed : Signal
+        Another model, or another part of it learns.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._models: list[ModelSpec] = []
+        self.model = QComboBox()
+        self.freeze = TickField("Keep its encoder as it is")
+        self.encoder_rate = CountField(1, PERCENT)
+        self._lay_out()
+        self.refresh()
+        self.model.currentIndexChanged.connect(self._on_changed)
+        self.freeze.edited.connect(self._on_changed)
+        self.encoder_rate.edited.connect(self._on_changed)
+        self._show_rows()
+
+    @property
+    def is_model(self) -> bool:
+        """Whether it starts from a model."""
+        return self.model.currentIndex() > 0
+
+    def started(self, job: TrainJob) -> TrainJob:
+        """The job, from where it is to start.
+
+        Raises
+        ------
+        ModelError
+            When the model does not fit the job.
+        """
+        if not self.is_model:
+            return job
+        begun = starting_from(job, self._models[self.model.currentIndex() - 1].path)
+        frozen = self.freeze.value
+        rate = 1.0 if frozen else (self.encoder_rate.value or PERCENT) / PERCENT
+        network = replace(begun.network, freeze_encoder=frozen, encoder_rate=rate)
+        return replace(begun, network=network)
+
+    def refresh(self) -> None:
+        """List the models to start from; the chosen one stays if it is among them."""
+        before = self.model.currentText()
+        self._models = [spec for spec in look_through().models if spec.listed]
+        with QSignalBlocker(self.model):
+            self.model.clear()
+            self.model.addItems([SCRATCH, *(spec.title for spec in self._models)])
+            self.model.setCurrentIndex(max(self.model.findText(before), 0))
+
+    def reset(self) -> None:
+        """Start from scratch."""
+        self.freeze.show_value(False)
+        self.encoder_rate.show_value(PERCENT)
+        self.model.setCurrentIndex(0)
+
+    def _on_changed(self) -> None:
+        self._show_rows()
+        self.changed.emit()
+
+    def _show_rows(self) -> None:
+        self.freeze.setVisible(self.is_model)
+        has_rate = self.is_model and not self.freeze.value
+        self.encoder_rate.setVisible(has_rate)
+        self._form.labelForField(self.encoder_rate).setVisible(has_rate)
+        lay_out_anew(self)
+
+    def _lay_out(self) -> None:
+        self.model.setToolTip("Learn on top of what a model knows already")
+        self.model.setMinimumContentsLength(5)
+        self.model.setMinimumWidth(70)
+        self.model.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.model.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.freeze.setToolTip("Only the part that decides is taught: for very few cases")
+        self.encoder_rate.setToolTip(
+            "How fast its encoder learns beside the rest; less keeps more of what it knows"
+        )
+        self.encoder_rate.setSuffix(" % of the rate")
+        self.encoder_rate.show_value(PERCENT)
+        self._form = QFormLayout(self)
+        self._form.setContentsMargins(0, 0, 0, 0)
+        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        self._form.addRow("Start", self.model)
+        self._form.addRow(self.freeze)
+        self._form.addRow("Encoder", self.encoder_rate)
