@@ -1,43 +1,72 @@
 """How well a model tells classes apart: accuracy, recall, ROC, with intervals by patient.
 
-A figure that does not exist, because a class has no case or all cases are of one class, is None
-with the reason beside it. Figures of the cases as they are come from scikit-learn. What is worked
-out anew for each resample of an interval takes the ranks themselves: the same numbers, to which
-the tests hold it, twenty times as fast.
+Of classes that exclude each other (softmax), a case is said to be of the likeliest. Where several
+may be true of a case (multi-label), each class is a question of its own, answered yes from a
+threshold on. A figure that does not exist, because a class has no case or all cases are of one
+class, is None with the reason beside it.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 from sklearn import metrics
 
 from napari_medcnn.core.errors import InputMismatch
-from napari_medcnn.evaluation.confidence import Indices, Interval, bootstrap_statistic
+from napari_medcnn.evaluation.confidence import Interval, Weights, bootstrap_figures
+from napari_medcnn.evaluation.one_vs_rest import (
+    FIGURES,
+    Questions,
+    figures_of_cases,
+    figures_of_resamples,
+)
 
-Truth: TypeAlias = npt.NDArray[np.int64]
+Truth: TypeAlias = npt.NDArray[Any]
 Probabilities: TypeAlias = npt.NDArray[Any]
+Table: TypeAlias = npt.NDArray[np.float64]
 
 RESAMPLES = 1000
 SUM_TOLERANCE = 1e-3
 """Probabilities of one case add up to 1, but for the rounding of half precision."""
 
+YES = 0.5
+"""From which probability on a multi-label class is said to be there."""
+
 
 @dataclass(frozen=True)
-class ClassFigures:
-    """One class: `count` true cases, `recall` of them, `precision` and area under the ROC curve."""
+class Figures:
+    """Figures of one class against all others, or their means over the classes.
+
+    Parameters
+    ----------
+    recall, precision, specificity : Interval
+        Share of the class's cases that were said to be of it (sensitivity); share of what was said
+        to be of it that is; share of the other cases that were not said to be of it.
+    f1 : Interval
+        Harmonic mean of precision and recall.
+    auc, average_precision : Interval
+        Areas under the ROC curve, and under the precision-recall curve (without interpolation).
+    """
+
+    recall: Interval
+    precision: Interval
+    specificity: Interval
+    f1: Interval
+    auc: Interval
+    average_precision: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassFigures(Figures):
+    """One class: `count` true cases, `said` cases that the model takes for it, and the figures."""
 
     name: str
     count: int
-    recall: Interval
-    precision: float | None
-    auc: float | None
+    said: int
 
 
 @dataclass(frozen=True)
@@ -49,16 +78,19 @@ class ClassificationFigures:
     cases, patients : int
         How many there are; patients were resampled for the intervals.
     accuracy : Interval
-        Share of right answers (the likeliest class).
+        Share of right answers; of multi-label cases those with every class right.
     balanced_accuracy : Interval
-        Mean recall of the classes that have cases.
-    macro_auc : Interval
-        Mean area under the ROC curve of each class against all others; None where a class has no
-        case.
+        Mean recall of the classes that have cases. Multi-label: mean over the classes of the mean
+        of recall and specificity.
+    macro : Figures
+        Means over all classes; None where a class lacks the figure.
     by_class : tuple of ClassFigures
         In the order of the model's outputs.
     confusion : tuple of tuple of int
-        Numbers of cases, ``[true class][predicted class]``.
+        Numbers of cases, ``[true class][predicted class]``. Multi-label: for each class ``(true
+        positives, false positives, false negatives, true negatives)``.
+    multi_label : bool
+        Whether several classes may be true of a case.
     undefined : tuple of str
         Why figures are None.
     """
@@ -67,10 +99,16 @@ class ClassificationFigures:
     patients: int
     accuracy: Interval
     balanced_accuracy: Interval
-    macro_auc: Interval
+    macro: Figures
     by_class: tuple[ClassFigures, ...]
     confusion: tuple[tuple[int, ...], ...]
+    multi_label: bool = False
     undefined: tuple[str, ...] = ()
+
+    @property
+    def macro_auc(self) -> Interval:
+        """Mean area under the ROC curve of each class against all others."""
+        return self.macro.auc
 
 
 def classification_figures(
@@ -79,6 +117,7 @@ def classification_figures(
     classes: Sequence[str],
     *,
     groups: Sequence[str] | None = None,
+    multi_label: bool = False,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> ClassificationFigures:
@@ -86,14 +125,16 @@ def classification_figures(
 
     Parameters
     ----------
-    truth : sequence of int
-        The class of each case, numbered as in `classes`.
+    truth : sequence of int, or numpy.ndarray
+        The class of each case, numbered as in `classes`. Multi-label: ``(case, class)`` of 0 and 1.
     probabilities : numpy.ndarray
-        ``(case, class)``; each row adds up to 1.
+        ``(case, class)``; each row adds up to 1, unless they are multi-label.
     classes : sequence of str
         Their names.
     groups : sequence of str, optional
         The patient of each case; without, each case is one of its own.
+    multi_label : bool
+        Whether several classes may be true of a case.
     seed, resamples : int
         Of the bootstrap.
 
@@ -102,101 +143,138 @@ def classification_figures(
     InputMismatch
         When the arrays do not fit each other, or rows are no probabilities.
     """
-    true = np.asarray(truth, dtype=np.int64)
-    given = np.asarray(probabilities, dtype=np.float64)
-    _check(true, given, len(classes))
-    patients = [str(n) for n in range(len(true))] if groups is None else list(groups)
-    said = given.argmax(1)
-
-    def interval(figure: Callable[[Truth, Truth, Probabilities], float]) -> Interval:
-        def of(cases: Indices) -> float:
-            return figure(true[cases], said[cases], given[cases])
-
-        return bootstrap_statistic(of, patients, seed, resamples=resamples, method="percentile")
-
+    asked = questions_of(truth, probabilities, len(classes), multi_label=multi_label)
+    patients = [str(n) for n in range(len(asked.true))] if groups is None else list(groups)
+    judged = Judged(asked, multi_label)
+    intervals = bootstrap_figures(
+        judged.resampled(), judged.estimates(), patients, seed, resamples=resamples
+    )
+    width = len(FIGURES)
+    macro, *rows = (intervals[n : n + width] for n in range(2, len(intervals), width))
     return ClassificationFigures(
-        cases=len(true),
+        cases=len(asked.true),
         patients=len(set(patients)),
-        accuracy=interval(_accuracy),
-        balanced_accuracy=interval(_balanced),
-        macro_auc=interval(_macro_auc),
+        accuracy=intervals[0],
+        balanced_accuracy=intervals[1],
+        macro=Figures(*macro),
         by_class=tuple(
-            _of_class(name, number, true, said, given, interval)
-            for number, name in enumerate(classes)
+            ClassFigures(
+                name=name,
+                count=int(asked.true[:, n].sum()),
+                said=int(asked.said[:, n].sum()),
+                **dict(zip(FIGURES, row, strict=True)),
+            )
+            for n, (name, row) in enumerate(zip(classes, rows, strict=True))
         ),
-        confusion=_confusion(true, said, len(classes)),
-        undefined=_undefined(true, classes),
+        confusion=_confusion(asked, multi_label),
+        multi_label=multi_label,
+        undefined=tuple(_undefined(asked, classes)),
     )
 
 
-def _check(true: Truth, given: Probabilities, classes: int) -> None:
-    if classes < 2 or given.ndim != 2 or given.shape != (len(true), classes) or not len(true):
+def questions_of(
+    truth: Sequence[int] | Truth,
+    probabilities: Probabilities,
+    classes: int,
+    *,
+    multi_label: bool = False,
+) -> Questions:
+    """Truth and answers of each case and class, checked; parameters as above.
+
+    Raises
+    ------
+    InputMismatch
+        When the arrays do not fit each other, or rows are no probabilities.
+    """
+    given = np.asarray(probabilities, dtype=np.float64)
+    true = np.asarray(truth, dtype=np.int64)
+    wanted = given.shape if multi_label else given.shape[:1]
+    fewest = 1 if multi_label else 2
+    if classes < fewest or given.shape != (len(true), classes) or not len(true):
         raise InputMismatch(
             f"probabilities of the shape {given.shape} do not fit {len(true)} cases and "
             f"{classes} classes"
         )
-    if true.min() < 0 or true.max() >= classes:
-        raise InputMismatch(f"a case is of a class beyond the {classes} of the model")
-    sums = np.abs(given.sum(1) - 1)
-    if not np.isfinite(given).all() or given.min() < 0 or sums.max() > SUM_TOLERANCE:
+    if true.shape != wanted or true.min() < 0 or true.max() >= (2 if multi_label else classes):
+        raise InputMismatch(
+            "what is true of multi-label cases is told by 0 and 1, a row a case"
+            if multi_label
+            else f"a case is of a class beyond the {classes} of the model"
+        )
+    if not np.isfinite(given).all() or given.min() < 0 or given.max() > 1 + SUM_TOLERANCE:
+        raise InputMismatch("what the model says are no probabilities between 0 and 1")
+    if multi_label:
+        return Questions(true == 1, given >= YES, given)
+    if np.abs(given.sum(1) - 1).max() > SUM_TOLERANCE:
         raise InputMismatch("what the model says are no probabilities that add up to 1")
+    every = np.arange(classes)
+    return Questions(true[:, None] == every, given.argmax(1)[:, None] == every, given)
 
 
-def _accuracy(true: Truth, said: Truth, given: Probabilities) -> float:
-    return float(np.mean(true == said))
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Every figure of a set of answers as one flat list.
+
+    Accuracy, balanced accuracy, the macro figures, then those of each class.
+    """
+
+    asked: Questions
+    multi_label: bool
+
+    @property
+    def right(self) -> npt.NDArray[np.float64]:
+        """``(case,)``, 1 where every class was told right."""
+        return np.asarray((self.asked.true == self.asked.said).all(1), dtype=np.float64)
+
+    def flat(self, accuracy: Any, table: Table) -> Table:
+        """``(figure, resample)`` from figures ``(figure, class, resample)``."""
+        recall, specificity = table[FIGURES.index("recall")], table[FIGURES.index("specificity")]
+        balanced = (recall + specificity) / 2 if self.multi_label else recall
+        there = np.isfinite(balanced)
+        with np.errstate(invalid="ignore"):
+            mean = np.where(there, balanced, 0).sum(0) / there.sum(0)
+        by_class = table.transpose(1, 0, 2).reshape(-1, table.shape[2])
+        first = np.stack([np.broadcast_to(accuracy, mean.shape), mean])
+        return np.concatenate([first, table.mean(1), by_class])
+
+    def estimates(self) -> Table:
+        """``(figure,)`` of the cases as they are."""
+        table = figures_of_cases(self.asked)
+        return self.flat(np.mean(self.right), table[..., None])[:, 0]
+
+    def resampled(self) -> Callable[[Weights], Table]:
+        """A function from weights ``(resample, case)`` to figures ``(figure, resample)``."""
+        right, tables = self.right, figures_of_resamples(self.asked)
+
+        def of(weights: Weights) -> Table:
+            return self.flat(weights @ right / weights.sum(1), tables(weights))
+
+        return of
 
 
-def _balanced(true: Truth, said: Truth, given: Probabilities) -> float:
-    counts = np.bincount(true, minlength=given.shape[1])
-    right = np.bincount(true[true == said], minlength=given.shape[1])
-    return float(np.mean(right[counts > 0] / counts[counts > 0]))
-
-
-def _macro_auc(true: Truth, said: Truth, given: Probabilities) -> float:
-    areas = [_area(true == number, given[:, number]) for number in range(given.shape[1])]
-    return float(np.mean(areas))
-
-
-def _area(positive: npt.NDArray[np.bool_], score: Probabilities) -> float:
-    """Area under the ROC curve by ranks (Hanley and McNeil 1982); NaN without cases of both."""
-    count = int(positive.sum())
-    others = len(positive) - count
-    if not count or not others:
-        return float("nan")
-    above = float(rankdata(score)[positive].sum()) - count * (count + 1) / 2
-    return above / (count * others)
-
-
-def _recall(number: int, true: Truth, said: Truth, given: Probabilities) -> float:
-    own = true == number
-    return float(np.mean(said[own] == number)) if own.any() else float("nan")
-
-
-def _of_class(
-    name: str,
-    number: int,
-    true: Truth,
-    said: Truth,
-    given: Probabilities,
-    interval: Callable[[Callable[[Truth, Truth, Probabilities], float]], Interval],
-) -> ClassFigures:
-    own, precision, auc = true == number, None, None
-    if (said == number).any():
-        precision = float(metrics.precision_score(own, said == number))
-    if own.any() and not own.all():
-        auc = float(metrics.roc_auc_score(own, given[:, number]))
-    recall = interval(functools.partial(_recall, number))
-    return ClassFigures(name, int(own.sum()), recall, precision, auc)
-
-
-def _confusion(true: Truth, said: Truth, classes: int) -> tuple[tuple[int, ...], ...]:
-    table = metrics.confusion_matrix(true, said, labels=np.arange(classes))
+def _confusion(asked: Questions, multi_label: bool) -> tuple[tuple[int, ...], ...]:
+    if multi_label:
+        tables = metrics.multilabel_confusion_matrix(asked.true, asked.said).tolist()
+        return tuple((tp, fp, fn, tn) for (tn, fp), (fn, tp) in tables)
+    labels = np.arange(asked.true.shape[1])
+    table = metrics.confusion_matrix(asked.true.argmax(1), asked.said.argmax(1), labels=labels)
     return tuple(tuple(int(count) for count in row) for row in table)
 
 
-def _undefined(true: Truth, classes: Sequence[str]) -> tuple[str, ...]:
-    missing = [name for number, name in enumerate(classes) if not (true == number).any()]
-    if not missing:
-        return ()
-    none = f"no case of {', '.join(missing)}: no recall, no area under the curve, no macro AUC"
-    return (none,)
+def _undefined(asked: Questions, classes: Sequence[str]) -> list[str]:
+    """Why figures are None, in words."""
+
+    def names(which: Any) -> str:
+        return ", ".join(name for name, is_it in zip(classes, which, strict=True) if is_it)
+
+    told = []
+    none, every, unsaid = ~asked.true.any(0), asked.true.all(0), ~asked.said.any(0)
+    if none.any():
+        told.append(
+            f"no case of {names(none)}: no recall, no area under the curves, none of their means"
+        )
+    if every.any():
+        told.append(f"all cases are of {names(every)}: no specificity, no area under the ROC curve")
+    if unsaid.any():
+        told.append(f"no case was said to be of {names(unsaid)}: no precision, no mean of it")
+    return told

@@ -17,6 +17,7 @@ from scipy import stats
 
 Method: TypeAlias = Literal["BCa", "percentile"]
 Indices: TypeAlias = npt.NDArray[np.int64]
+Weights: TypeAlias = npt.NDArray[np.float64]
 
 LEVEL = 0.95
 RESAMPLES = 2000
@@ -26,6 +27,9 @@ range of what was seen, and would look like certainty."""
 
 MAX_UNDEFINED = 0.1
 """An interval whose figure does not exist in more of the resamples would be of other data."""
+
+MAX_WEIGHTS = 2_000_000
+"""Cases times resamples that are worked on at once: some 100 MB."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,89 @@ def bootstrap_statistic(
 
     estimate = float(statistic(np.arange(count))) if count else float("nan")
     return _interval(Interval(estimate, None, None, count, len(members), level, method), draw)
+
+
+def bootstrap_figures(
+    figures: Callable[[Weights], npt.NDArray[np.float64]],
+    estimates: npt.NDArray[np.float64],
+    groups: Sequence[str],
+    seed: int = 0,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+) -> tuple[Interval, ...]:
+    """Percentile intervals of many figures at once, all from the same resamples.
+
+    Parameters
+    ----------
+    figures : callable
+        Takes weights ``(resample, case)``, how often each case was drawn, to the figures
+        ``(figure, resample)``; NaN where one does not exist.
+    estimates : numpy.ndarray
+        ``(figure,)`` of the cases as they are.
+    groups : sequence of str
+        The patient of each case.
+    seed, level, resamples
+        See :func:`bootstrap_interval`.
+    """
+    drawn: npt.NDArray[np.float64] | None = None
+    if len(set(groups)) >= FEWEST_GROUPS and np.isfinite(estimates).any():
+        drawn = resampled(figures, groups, seed, resamples)
+    return intervals_of(drawn, estimates, groups, level)
+
+
+def intervals_of(
+    drawn: npt.NDArray[np.float64] | None,
+    estimates: npt.NDArray[np.float64],
+    groups: Sequence[str],
+    level: float = LEVEL,
+) -> tuple[Interval, ...]:
+    """Percentile intervals of resamples ``(figure, resample)``, see :func:`resampled`.
+
+    `drawn` may be None where there are too few groups for an interval.
+    """
+    count = len(set(groups))
+    tail = (1 - level) / 2
+
+    def interval(number: int, estimate: float) -> Interval:
+        bare = Interval(estimate, None, None, len(groups), count, level, "percentile")
+
+        def spread() -> _Spread:
+            own = np.empty(0) if drawn is None else drawn[number]
+            low, high = np.quantile(own, [tail, 1 - tail])  # NaN where a resample has no figure
+            return _Spread(float(low), float(high), own)
+
+        return _interval(bare, spread)
+
+    return tuple(interval(n, float(estimate)) for n, estimate in enumerate(estimates))
+
+
+def resampled(
+    figures: Callable[[Weights], npt.NDArray[np.float64]],
+    groups: Sequence[str],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> npt.NDArray[np.float64]:
+    """Figures of resamples of patients, ``(figure, resample)``; see :func:`bootstrap_figures`."""
+    names, member = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+
+    def of_drawn(drawn: Indices, axis: int) -> npt.NDArray[np.float64]:
+        times = np.stack([np.bincount(one, minlength=len(names)) for one in drawn])
+        return figures(times[:, member].astype(np.float64))
+
+    with warnings.catch_warnings():
+        # SciPy asks for BCa's ground even where only the resamples are wanted.
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        found = stats.bootstrap(
+            (np.arange(len(names)),),
+            of_drawn,
+            n_resamples=resamples,
+            batch=max(1, MAX_WEIGHTS // len(member)),
+            vectorized=True,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        )
+    return np.asarray(found.bootstrap_distribution)
 
 
 @dataclass(frozen=True, eq=False)

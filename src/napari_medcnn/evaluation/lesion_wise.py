@@ -73,6 +73,27 @@ class LesionWise:
         return 2 * self.matched / both if both else None
 
 
+@dataclass(frozen=True, eq=False)
+class LesionPairs:
+    """Lesions of both masks, numbered, and who is whose partner.
+
+    Parameters
+    ----------
+    found, true : numpy.ndarray
+        ``(z, y, x)`` int32: predicted and true lesions, each numbered from 1 by falling size.
+    found_sizes, true_sizes : numpy.ndarray
+        Voxels of lesion 1, 2, ...
+    partners : tuple of (int, int)
+        Numbers of a predicted lesion and of its true one.
+    """
+
+    found: npt.NDArray[np.int32]
+    true: npt.NDArray[np.int32]
+    found_sizes: npt.NDArray[np.int64]
+    true_sizes: npt.NDArray[np.int64]
+    partners: tuple[tuple[int, int], ...]
+
+
 def match_lesions(
     prediction: Mask,
     truth: Mask,
@@ -101,6 +122,29 @@ def match_lesions(
     InputMismatch
         When one of them falls into more components than anybody calls lesions.
     """
+    pairs = pair_lesions(
+        prediction, truth, voxel_volume_mm3, min_iou=min_iou, min_volume_mm3=min_volume_mm3
+    )
+    touched = np.unique(pairs.true[(prediction != 0) & (pairs.true > 0)]).size
+    return LesionWise(
+        truths=len(pairs.true_sizes),
+        predictions=len(pairs.found_sizes),
+        matched=len(pairs.partners),
+        touched=int(touched),
+        min_iou=min_iou,
+        min_volume_mm3=min_volume_mm3,
+    )
+
+
+def pair_lesions(
+    prediction: Mask,
+    truth: Mask,
+    voxel_volume_mm3: float,
+    *,
+    min_iou: float = MIN_IOU,
+    min_volume_mm3: float = 0.0,
+) -> LesionPairs:
+    """Find each lesion's partner; parameters and errors as of :func:`match_lesions`."""
     if prediction.shape != truth.shape:
         raise GeometryError(
             f"a prediction of {prediction.shape} voxels, a truth of {truth.shape}: two grids"
@@ -110,15 +154,8 @@ def match_lesions(
     least = min_volume_mm3 / voxel_volume_mm3
     found, found_sizes = _numbered(prediction, least)
     true, true_sizes = _numbered(truth, least)
-    touched = np.unique(true[(prediction != 0) & (true > 0)]).size
-    return LesionWise(
-        truths=len(true_sizes),
-        predictions=len(found_sizes),
-        matched=_matched(found, found_sizes, true, true_sizes, min_iou),
-        touched=int(touched),
-        min_iou=min_iou,
-        min_volume_mm3=min_volume_mm3,
-    )
+    partners = _partners(found, found_sizes, true, true_sizes, min_iou)
+    return LesionPairs(found, true, found_sizes, true_sizes, tuple(partners))
 
 
 def _numbered(mask: Mask, least: float) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
@@ -130,14 +167,14 @@ def _numbered(mask: Mask, least: float) -> tuple[npt.NDArray[np.int32], npt.NDAr
     return numbered, np.array([c.voxel_count for c in components], dtype=np.int64)
 
 
-def _matched(
+def _partners(
     found: npt.NDArray[np.int32],
     found_sizes: npt.NDArray[np.int64],
     true: npt.NDArray[np.int32],
     true_sizes: npt.NDArray[np.int64],
     min_iou: float,
-) -> int:
-    """Number of pairs; lesions that touch no common one are assigned apart from each other."""
+) -> list[tuple[int, int]]:
+    """Numbers of partners; lesions that touch no common one are assigned apart from each other."""
     common = (found > 0) & (true > 0)
     pairs, voxels = np.unique(
         np.stack([found[common], true[common]]).astype(np.int64) - 1, axis=1, return_counts=True
@@ -146,22 +183,24 @@ def _matched(
     near = iou >= min_iou
     (rows, columns), iou = pairs[:, near], iou[near]
     if not len(iou):
-        return 0
+        return []
     nodes = len(found_sizes) + len(true_sizes)
     graph = csr_array((iou, (rows, columns + len(found_sizes))), shape=(nodes, nodes))
     groups = connected_components(graph, directed=False)[1][rows]
-    return sum(
-        _assigned(rows[groups == g], columns[groups == g], iou[groups == g])
+    return [
+        pair
         for g in np.unique(groups)
-    )
+        for pair in _assigned(rows[groups == g], columns[groups == g], iou[groups == g])
+    ]
 
 
 def _assigned(
     rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], iou: npt.NDArray[np.float64]
-) -> int:
-    """Number of pairs of the assignment with the largest sum of IoU."""
-    _, row = np.unique(rows, return_inverse=True)
-    _, column = np.unique(columns, return_inverse=True)
-    table = np.zeros((row.max() + 1, column.max() + 1))
+) -> list[tuple[int, int]]:
+    """The pairs of the assignment with the largest sum of IoU, numbered from 1."""
+    found, row = np.unique(rows, return_inverse=True)
+    true, column = np.unique(columns, return_inverse=True)
+    table = np.zeros((len(found), len(true)))
     table[row, column] = iou
-    return int((table[linear_sum_assignment(table, maximize=True)] > 0).sum())
+    chosen = zip(*linear_sum_assignment(table, maximize=True), strict=True)
+    return [(int(found[r]) + 1, int(true[c]) + 1) for r, c in chosen if table[r, c] > 0]

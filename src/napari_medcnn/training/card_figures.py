@@ -75,8 +75,9 @@ def _of_classes(figures: ClassificationFigures) -> str:
             one.name,
             str(one.count),
             _interval(one.recall),
-            _number(one.precision),
-            _number(one.auc),
+            _interval(one.precision),
+            _interval(one.specificity),
+            _interval(one.auc),
         )
         for one in figures.by_class
     ]
@@ -87,7 +88,7 @@ def _of_classes(figures: ClassificationFigures) -> str:
     names = tuple(one.name for one in figures.by_class)
     tables = [
         table(("figure", "value"), overall),
-        table(("class", "cases", "recall", "precision", "ROC AUC"), classes),
+        table(("class", "cases", "recall", "precision", "specificity", "ROC AUC"), classes),
         "Confusion matrix: true classes in rows, predicted ones in columns.",
         table(("", *names), confusion),
         *figures.undefined,
