@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     from napari_medcnn.api import (
+        classify,
         deidentify,
+        detect,
         lesions,
         list_models,
         load_model,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "classify",
     "deidentify",
     "detect",
     "lesions",

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_medcnn.core.classification import Classification, Unit
     from napari_medcnn.core.detection import Detections
     from napari_medcnn.core.events import Event, JobControl
     from napari_medcnn.core.lesion import LesionTable
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from napari_medcnn.models.spec import ModelSpec
 
 DEFAULT_MODEL = "flair_lesions"
-
-_T = TypeVar("_T")
 
 
 def read(
@@ -122,19 +121,7 @@ def plan(
 ) -> InferencePlan:
     """How a model would run on an image: grid, windows, memory, time, warnings. Nothing is run.
 
-    Parameters
-    ----------
-    volume : Volume or sequence of Volume
-        The image; for a model of several channels one volume each.
-    model : str, Path or ModelSpec
-        As for :func:`load_model`.
-    **options
-        As for :func:`segment`.
-
-    Raises
-    ------
-    InputMismatch
-        When the image does not fit the model.
+    Takes and raises what :func:`segment` does, beside `Cancelled`.
 
     Examples
     --------
@@ -233,6 +220,48 @@ def detect(
     return run_to_end(job, Detections, on_event)
 
 
+def classify(
+    volume: Volume | Sequence[Volume],
+    model: str | Path | ModelSpec,
+    *,
+    unit: Unit = "volume",
+    axis: int = 0,
+    lesions: LesionTable | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    control: JobControl | None = None,
+    **options: Any,
+) -> Classification:
+    """Tell classes of an image, its slices or its lesions apart, by a model that classifies.
+
+    Takes and raises what :func:`segment` does. `unit` and `axis` (of ``(z, y, x)``) say what gets a
+    class, see :func:`napari_medcnn.inference.classify.classify`; `lesions` are those of
+    :func:`lesions`, needed for the unit ``"lesion"``.
+
+    Examples
+    --------
+    >>> import napari_medcnn as mc
+    >>> (volume,) = mc.read(mc.sample_path("flair_baseline"))
+    >>> mc.classify(volume, "flair_lesions")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    napari_medcnn.core.errors.ModelError: ... tells no classes apart (choose one that classifies)
+    """
+    from napari_medcnn.core.classification import Classification
+    from napari_medcnn.core.events import run_to_end
+    from napari_medcnn.inference.classify import classify as classify_job
+    from napari_medcnn.inference.options import RunOptions
+
+    job = classify_job(
+        volume,
+        _spec(model),
+        unit=unit,
+        axis=axis,
+        lesions=lesions,
+        options=RunOptions(**options),
+        control=control,
+    )
+    return run_to_end(job, Classification, on_event)
+
+
 def lesions(
     segmentation: Segmentation,
     volume: Volume,
@@ -321,15 +350,9 @@ def write(
     >>> mc.write(volume, Path(tempfile.mkdtemp()) / "copy.nrrd").name
     'copy.nrrd'
     """
-    from napari_medcnn.core.lesion import LesionTable
-    from napari_medcnn.core.volume import Volume
-    from napari_medcnn.io.write import write_segmentation, write_volume
+    from napari_medcnn.app.write_result import write_result
 
-    if isinstance(result, Volume):
-        return write_volume(result, path)
-    if isinstance(result, LesionTable):
-        return _write_table(result, Path(path), volume, segmentation)
-    return write_segmentation(result, _given(volume, "volume", path), path)
+    return write_result(result, path, volume, segmentation)
 
 
 def deidentify(
@@ -368,32 +391,6 @@ def sample_path(key: str) -> Path:
     from napari_medcnn.app.samples import sample_path as path_of
 
     return path_of(key)
-
-
-def _write_table(
-    table: LesionTable, path: Path, volume: Volume | None, segmentation: Segmentation | None
-) -> Path:
-    from napari_medcnn.core.errors import WriteError
-    from napari_medcnn.report.tables import write_lesions_csv, write_lesions_json
-
-    match path.suffix.lower():
-        case ".csv":
-            write_lesions_csv(table, path)
-        case ".json":
-            volume = _given(volume, "volume", path)
-            segmentation = _given(segmentation, "segmentation", path)
-            write_lesions_json(table, path, volume=volume, segmentation=segmentation)
-        case _:
-            raise WriteError("lesions are written as .csv or .json", source=path)
-    return path
-
-
-def _given(value: _T | None, name: str, path: str | Path) -> _T:
-    if value is None:
-        from napari_medcnn.core.errors import WriteError
-
-        raise WriteError(f"to write this, give its {name} too", source=path)
-    return value
 
 
 def _spec(model: str | Path | ModelSpec) -> ModelSpec:

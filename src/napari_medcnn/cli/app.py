@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_medcnn.cli import (
+    classify,
     convert,
     dataset,
     deidentify,
@@ -43,6 +44,7 @@ cli.add_typer(dataset.group, name="dataset")
 cli.add_typer(pacs.group, name="pacs")
 cli.command("segment")(segment.segment)
 cli.command("detect")(detect.detect)
+cli.command("classify")(classify.classify)
 cli.command("train")(train.train)
 cli.command("lesions")(lesions.lesions)
 cli.command("export")(export.export)

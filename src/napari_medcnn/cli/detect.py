@@ -95,7 +95,8 @@ def detect(
 
 def _require_detector(spec: ModelSpec) -> None:
     if spec.task != "detection":
-        raise InputMismatch(f"{spec.title} draws no boxes", hint="medcnn segment runs it")
+        command = "classify" if spec.task == "classification" else "segment"
+        raise InputMismatch(f"{spec.title} draws no boxes", hint=f"medcnn {command} runs it")
 
 
 def _case(image: Path | None, series: str | None) -> Case:

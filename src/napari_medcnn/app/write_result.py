@@ -1,0 +1,58 @@
+"""Write an image, a label map or a table of lesions to a file whose suffix says how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from napari_medcnn.core.errors import WriteError
+from napari_medcnn.core.lesion import LesionTable
+from napari_medcnn.core.segmentation import Segmentation
+from napari_medcnn.core.volume import Volume
+
+_T = TypeVar("_T")
+
+
+def write_result(
+    result: Volume | Segmentation | LesionTable,
+    path: str | Path,
+    volume: Volume | None = None,
+    segmentation: Segmentation | None = None,
+) -> Path:
+    """Write a result, atomically; see :func:`napari_medcnn.api.write`.
+
+    Raises
+    ------
+    WriteError
+        When the suffix is unknown, something needed is not given, or the file cannot be written.
+    """
+    from napari_medcnn.io.write import write_segmentation, write_volume
+
+    if isinstance(result, Volume):
+        return write_volume(result, path)
+    if isinstance(result, LesionTable):
+        return _write_table(result, Path(path), volume, segmentation)
+    return write_segmentation(result, _given(volume, "volume", path), path)
+
+
+def _write_table(
+    table: LesionTable, path: Path, volume: Volume | None, segmentation: Segmentation | None
+) -> Path:
+    from napari_medcnn.report.tables import write_lesions_csv, write_lesions_json
+
+    match path.suffix.lower():
+        case ".csv":
+            write_lesions_csv(table, path)
+        case ".json":
+            volume = _given(volume, "volume", path)
+            segmentation = _given(segmentation, "segmentation", path)
+            write_lesions_json(table, path, volume=volume, segmentation=segmentation)
+        case _:
+            raise WriteError("lesions are written as .csv or .json", source=path)
+    return path
+
+
+def _given(value: _T | None, name: str, path: str | Path) -> _T:
+    if value is None:
+        raise WriteError(f"to write this, give its {name} too", source=path)
+    return value
