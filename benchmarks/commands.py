@@ -14,14 +14,18 @@ import psutil
 
 from benchmarks.measuring import Measured
 
-INTERVAL_S = 0.5
-"""Between two looks at the memory; a shorter peak may be missed."""
+INTERVAL_S = 2.0
+"""Between two looks at the memory, each of which costs some 20 ms a process; a shorter peak may be
+missed."""
 
 LAST_LINES = 30
 
 
 def run_measured(
-    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    interval_s: float = INTERVAL_S,
 ) -> Measured:
     """Run a command to its end, with all it prints in `log`.
 
@@ -41,7 +45,7 @@ def run_measured(
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
         )
-        watch = _Watch(child.pid)
+        watch = _Watch(child.pid, interval_s)
         watch.start()
         try:
             code = child.wait()
@@ -61,13 +65,13 @@ def run_measured(
 class _Watch(threading.Thread):
     """Looks at the memory of a process and its children until it is stopped."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, interval_s: float) -> None:
         super().__init__(daemon=True)
-        self._pid, self._over = pid, threading.Event()
+        self._pid, self._interval_s, self._over = pid, interval_s, threading.Event()
         self.peak_gb = 0.0
 
     def run(self) -> None:
-        while not self._over.wait(INTERVAL_S):
+        while not self._over.wait(self._interval_s):
             self.peak_gb = max(self.peak_gb, _memory_gb(self._pid))
 
     def stop(self) -> None:

@@ -22,7 +22,7 @@ print("done")
 def test_memory_is_that_of_the_command_and_what_it_starts(tmp_path: Path) -> None:
     inner = HOLDS.format(size=150_000_000, deeper="")
     outer = HOLDS.format(size=100_000_000, deeper=inner)
-    found = run_measured([sys.executable, "-c", outer], tmp_path / "log")
+    found = run_measured([sys.executable, "-c", outer], tmp_path / "log", interval_s=0.2)
     assert 0.25 < found.peak_gb < 0.4
     assert found.seconds > 4
     assert (tmp_path / "log").read_text() == "done\ndone\n"
