@@ -299,7 +299,7 @@ def _table(model: TrainCasesModel) -> QTableView:
     header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
     header.setStretchLastSection(True)
     header.setHighlightSections(False)
-    for column, width in enumerate((100, 64, 58)):
+    for column, width in enumerate((88, 62, 56)):
         table.setColumnWidth(column, width)
     return table
 

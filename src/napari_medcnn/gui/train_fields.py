@@ -10,6 +10,25 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSizePolicy, QSpinBo
 
 from napari_medcnn.core.errors import MedcnnError
 
+WORDS = {
+    "cross_entropy": "cross-entropy",
+    "dice_ce": "Dice + cross-entropy",
+    "dice_focal": "Dice + focal",
+    "tversky": "Tversky",
+    "sgd": "SGD",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "ct": "CT (clipped, z-score)",
+    "z_score": "z-score",
+    "z_score_nonzero": "z-score of what is not 0",
+    "cpu": "CPU",
+    "cuda": "CUDA",
+    "mps": "MPS",
+    "fp32": "full",
+    "amp": "mixed",
+}
+"""Choices that people write otherwise than programs."""
+
 
 class ChoiceField(QComboBox):
     """One of several words."""
@@ -31,7 +50,7 @@ class ChoiceField(QComboBox):
         with QSignalBlocker(self):
             self.clear()
             for choice in choices:
-                self.addItem(choice.replace("_", " "), choice)
+                self.addItem(WORDS.get(choice, choice.replace("_", " ")), choice)
             self.show_value(before)
 
     @property

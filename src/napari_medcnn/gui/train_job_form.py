@@ -60,7 +60,7 @@ _TITLES = {
     "preprocessing.denoise": "Denoise",
     "sampling.steps_per_epoch": "Steps an epoch",
     "ending.validate_every": "Look every",
-    "sampling.accumulate": "Add up",
+    "sampling.accumulate": "Batches a step",
     "optimisation.clip_norm": "Clip gradients",
     "optimisation.ema_decay": "Average weights",
 }
@@ -165,7 +165,6 @@ class TrainJobForm(QWidget):
 
     def _lay_out(self) -> None:
         self.fields["ending.validate_every"].setSuffix(" epochs")
-        self.fields["sampling.accumulate"].setSuffix(" batches")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -176,7 +175,7 @@ class TrainJobForm(QWidget):
         box = QWidget()
         form = QFormLayout(box)
         form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for where in names:
             field = self.fields[where]
             field.setObjectName(where)

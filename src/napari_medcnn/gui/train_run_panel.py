@@ -104,11 +104,10 @@ class TrainRunPanel(QWidget):
         """A run begins, or goes on."""
         self._run, self._machine, self._rate, self._gpu_gb = run, "", 0.0, 0.0
         self.place.show_text(folder_text(run))
-        self.curves.show()
+        self.curves.clear()
         if resumed:
             self.show_curves(run)
-        else:
-            self.curves.clear()
+        self.curves.setVisible(bool(self.curves.points))
         self.figures.show_text("")
         self._timer.start()
 
@@ -121,7 +120,6 @@ class TrainRunPanel(QWidget):
         """Show the curves that a run has drawn so far."""
         from napari_medcnn.training.curves import read_curves
 
-        self.curves.show()
         self.curves.show_rows(read_curves(RunFolder(run).metrics))
 
     def add(self, metric: Metric) -> None:
@@ -131,6 +129,7 @@ class TrainRunPanel(QWidget):
         elif metric.name == "gpu_memory_gb":
             self._gpu_gb = metric.value
         self.curves.add(metric.name, metric.step, metric.value)
+        self.curves.setVisible(bool(self.curves.points))
 
     def set_busy(self, busy: bool) -> None:
         """Freeze what a run cannot change."""
@@ -172,8 +171,6 @@ class TrainRunPanel(QWidget):
             "Mixed is faster on a GPU and takes less of its memory; auto is mixed there, and full "
             "on the processor"
         )
-        for index, text in ((1, "full"), (2, "mixed")):
-            self.precision.setItemText(index, text)
         self.cache.setToolTip("Main memory for prepared cases; the others wait on the disk")
         self.cache.setSuffix(" GB")
         box = QWidget()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QSizePolicy, QWidget
+from qtpy.QtCore import QObject, QSignalBlocker, Signal
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSizePolicy
 
-from napari_medcnn.gui.collapsible import lay_out_anew
 from napari_medcnn.gui.train_fields import CountField, TickField
 from napari_medcnn.models.registry import look_through
 from napari_medcnn.models.spec import ModelSpec
@@ -18,8 +17,8 @@ SCRATCH = "From scratch"
 PERCENT = 100
 
 
-class TrainStart(QWidget):
-    """Rows of a form; those that only a model asks for are shown with one alone.
+class TrainStart(QObject):
+    """Rows for a form; those that only a model asks for are shown with one alone.
 
     Attributes
     ----------
@@ -29,17 +28,24 @@ class TrainStart(QWidget):
 
     changed = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._models: list[ModelSpec] = []
         self.model = QComboBox()
         self.freeze = TickField("Keep its encoder as it is")
         self.encoder_rate = CountField(1, PERCENT)
-        self._lay_out()
+        self._rate_title = QLabel("Encoder")
+        self._set_up()
         self.refresh()
         self.model.currentIndexChanged.connect(self._on_changed)
         self.freeze.edited.connect(self._on_changed)
         self.encoder_rate.edited.connect(self._on_changed)
+
+    def add_rows(self, form: QFormLayout) -> None:
+        """Put its rows at the end of a form."""
+        form.addRow("Start", self.model)
+        form.addRow(self.freeze)
+        form.addRow(self._rate_title, self.encoder_rate)
         self._show_rows()
 
     @property
@@ -84,12 +90,10 @@ class TrainStart(QWidget):
 
     def _show_rows(self) -> None:
         self.freeze.setVisible(self.is_model)
-        has_rate = self.is_model and not self.freeze.value
-        self.encoder_rate.setVisible(has_rate)
-        self._form.labelForField(self.encoder_rate).setVisible(has_rate)
-        lay_out_anew(self)
+        for widget in (self._rate_title, self.encoder_rate):
+            widget.setVisible(self.is_model and not self.freeze.value)
 
-    def _lay_out(self) -> None:
+    def _set_up(self) -> None:
         self.model.setToolTip("Learn on top of what a model knows already")
         self.model.setMinimumContentsLength(5)
         self.model.setMinimumWidth(70)
@@ -103,9 +107,3 @@ class TrainStart(QWidget):
         )
         self.encoder_rate.setSuffix(" % of the rate")
         self.encoder_rate.show_value(PERCENT)
-        self._form = QFormLayout(self)
-        self._form.setContentsMargins(0, 0, 0, 0)
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        self._form.addRow("Start", self.model)
-        self._form.addRow(self.freeze)
-        self._form.addRow("Encoder", self.encoder_rate)
