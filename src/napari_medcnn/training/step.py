@@ -289,10 +289,11 @@ def _each(found: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
 
 
 def _diverged(job: TrainJob, step: int, rate: float) -> Diverged:
+    limit = job.optimisation.clip_norm
     return Diverged(
         f"the loss is no number after step {step}, at a learning rate of {rate:.3g}",
         hint="the last and the best state before are kept; lower the rate, let it rise over some "
-        f"warm-up steps, or clip gradients lower than {job.optimisation.clip_norm}",
+        f"warm-up steps, or clip gradients{'' if limit is None else f' lower than {limit:g}'}",
     )
 
 
