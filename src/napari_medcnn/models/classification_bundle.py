@@ -50,7 +50,7 @@ def classification_parts(
         When something is outside the supported subset, or contradicts itself.
     """
     if kind != "monai":
-        raise ModelError(f"a model that classifies runs with MONAI's classes, not as a {kind} file")
+        raise ModelError(f"a model that classifies is not read from a file of the kind {kind}")
     network = read_classifier(config)
     network = {"spatial_dims": _DIMENSIONS.get(network["_target_"], 3), **network}
     if network["spatial_dims"] not in (2, 3):
