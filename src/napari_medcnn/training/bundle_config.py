@@ -54,7 +54,9 @@ _ONE_FOLDER = (
 """A case of several files is a folder of them, whose names stand in the channels' order."""
 
 
-def inference_config(job: TrainJob, definition: Mapping[str, Any]) -> dict[str, Any]:
+def inference_config(
+    job: TrainJob, definition: Mapping[str, Any], temperature: float = 1.0
+) -> dict[str, Any]:
     """The content of ``configs/inference.json``.
 
     Parameters
@@ -64,6 +66,8 @@ def inference_config(job: TrainJob, definition: Mapping[str, Any]) -> dict[str, 
     definition : mapping
         The network's class and arguments, see
         :func:`~napari_medcnn.training.networks.network_definition`.
+    temperature : float
+        By which a classification's logits are divided.
     """
     config = {
         "imports": ["$import glob", "$import numpy", "$import torch"],
@@ -76,7 +80,11 @@ def inference_config(job: TrainJob, definition: Mapping[str, Any]) -> dict[str, 
         "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(job)},
     }
     if job.manifest.task == "classification":
-        after = [{"_target_": "Activationsd", "keys": "pred", "softmax": True}]
+        after: list[dict[str, Any]] = [
+            {"_target_": "Activationsd", "keys": "pred", "softmax": True}
+        ]
+        if temperature != 1.0:
+            after.insert(0, _divided_by(temperature))
         return config | {
             "inferer": {"_target_": "SimpleInferer"},
             "postprocessing": {"_target_": "Compose", "transforms": after},
@@ -107,6 +115,7 @@ def metadata(
     provenance: Mapping[str, Any],
     eval_metrics: Mapping[str, float],
     min_lesion_volume_mm3: float = 0.0,
+    calibration: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The content of ``configs/metadata.json``.
 
@@ -122,6 +131,8 @@ def metadata(
         Held-out figures by their names.
     min_lesion_volume_mm3 : float
         Components below it are not reported.
+    calibration : mapping, optional
+        Of a classification: its temperature, and what this was fitted on.
     """
     import monai
     import numpy as np
@@ -165,6 +176,7 @@ def metadata(
             "licence": licence,
             "channels": [{"name": n, "modality": manifest.modality} for n in manifest.channels],
             **_outputs(job),
+            **({} if calibration is None else {"calibration": dict(calibration)}),
             "min_lesion_volume_mm3": min_lesion_volume_mm3,
             "training_data": statement,
             "training": dict(provenance),
@@ -188,6 +200,12 @@ def _outputs(job: TrainJob) -> dict[str, Any]:
     return {
         "labels": [[n, name, list(distinct_colour(n - 1))] for n, name in enumerate(classes, 1)]
     }
+
+
+def _divided_by(temperature: float) -> dict[str, Any]:
+    """MONAI's own step that multiplies by ``1 + factor``."""
+    none = {"minv": None, "maxv": None}
+    return {"_target_": "ScaleIntensityd", "keys": "pred", **none, "factor": 1 / temperature - 1}
 
 
 def _preprocessing(job: TrainJob) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from napari_medcnn.models.bundle import read_bundle
 from napari_medcnn.models.networks import load_network, mismatches, network_of
 from napari_medcnn.models.weights import sha256
 from napari_medcnn.training.bundle_config import WEIGHTS, inference_config, metadata
+from napari_medcnn.training.calibrate import calibrate, calibration_entry, temperature_of
 from napari_medcnn.training.card import Making, model_card, training_statement
 from napari_medcnn.training.checkpoint import Checkpoint, read_checkpoint
 from napari_medcnn.training.held_out import FILE, USUAL, HeldOut, evaluate_held_out
@@ -100,7 +101,12 @@ def finish(
     bundle = export_bundle(run_folder, install=False)
     yield Progress(STAGE, 1, 1)
     held_out: HeldOut | None = None
-    job = RunFolder(run_folder).read_job()
+    run = RunFolder(run_folder)
+    job = run.read_job()
+    if job.manifest.task == "classification" and job.split.validation:
+        fitted = yield from calibrate(run, bundle, control, resources)
+        if fitted is not None:
+            bundle = export_bundle(run_folder, install=False)
     if job.split.test or job.split.validation:
         held_out = yield from _judged(
             evaluate_held_out(run_folder, bundle, control, resources, rules)
@@ -193,6 +199,7 @@ def _write(
     """Weights, configuration, card and licence."""
     weights = folder / WEIGHTS
     _write_weights(weights, network.state_dict())
+    fitted = temperature_of(run, weights)
     held_out = _figures_of(run, weights)
     origin, origin_licence = origin_reference(job)
     state = run.read_state()
@@ -221,8 +228,11 @@ def _write(
         provenance=provenance(run, job, making, held_out),
         eval_metrics=_metrics(held_out),
         min_lesion_volume_mm3=advised_min_volume_mm3(job),
+        calibration=None if fitted is None else calibration_entry(fitted),
     )
-    write_json(folder / "configs" / "inference.json", inference_config(job, definition))
+    temperature = 1.0 if fitted is None else fitted.temperature
+    config = inference_config(job, definition, temperature)
+    write_json(folder / "configs" / "inference.json", config)
     write_json(folder / "configs" / "metadata.json", about)
     write_text(folder / "docs" / "README.md", model_card(job, making, held_out))
     write_text(folder / "LICENSE", licence_text(job, origin, origin_licence))

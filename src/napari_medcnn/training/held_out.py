@@ -8,21 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from napari_medcnn.core.atomic import write_text
-from napari_medcnn.core.classification import Classification
 from napari_medcnn.core.errors import MedcnnError
-from napari_medcnn.core.events import (
-    CaseUpdate,
-    Done,
-    Event,
-    Job,
-    JobControl,
-    Progress,
-    run_to_end,
-)
+from napari_medcnn.core.events import Done, Event, Job, JobControl
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.evaluation.case_table import (
     CaseTable,
@@ -32,14 +21,17 @@ from napari_medcnn.evaluation.case_table import (
 )
 from napari_medcnn.evaluation.cases import (
     NOTHING_KEPT,
-    STAGE,
     LabelledCase,
     Rules,
     evaluate_cases,
 )
 from napari_medcnn.evaluation.classification import ClassificationFigures, classification_figures
-from napari_medcnn.inference.classifier import Classifier
-from napari_medcnn.inference.classify import classify
+from napari_medcnn.evaluation.classified_cases import (
+    ClassCase,
+    ClassifiedCases,
+    classify_cases,
+    write_answers,
+)
 from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.models.bundle import read_bundle
 from napari_medcnn.models.weights import sha256
@@ -161,7 +153,7 @@ def _segmented(
     rules: Rules,
 ) -> Generator[Event, None, HeldOut]:
     labelled = [LabelledCase(c.id, group_of(job, c), _Loader(job, c)) for c in cases]
-    options = _run_options(resources)
+    options = run_options(resources)
     table = CaseTable(())
     for event in evaluate_cases(read_bundle(bundle), labelled, control, options, rules):
         if isinstance(event, Done):
@@ -193,15 +185,6 @@ class _Loader:
         return volumes, label_values(self.job.manifest, self.case, volumes[0])
 
 
-@dataclass(frozen=True)
-class _Answer:
-    case: TrainCase
-    group: str
-    truth: int
-    probabilities: tuple[float, ...]
-    seconds: float
-
-
 def _classified(
     run: RunFolder,
     job: TrainJob,
@@ -211,96 +194,57 @@ def _classified(
     resources: Resources,
     rules: Rules,
 ) -> Generator[Event, None, HeldOut]:
-    options = _run_options(resources)
-    answers: list[_Answer] = []
-    failed: list[tuple[TrainCase, str]] = []
-    with Classifier(read_bundle(bundle), options) as loaded:
-        for number, case in enumerate(cases):
-            yield Progress(STAGE, number, len(cases))
-            control.checkpoint()
-            try:
-                answers.append(_answer(job, case, loaded, options, control))
-                yield CaseUpdate(case.id, "done", seconds=answers[-1].seconds)
-            except (MedcnnError, RuntimeError) as error:
-                control.checkpoint()
-                failed.append((case, str(error)))
-                yield CaseUpdate(case.id, "failed", str(error))
-    yield Progress(STAGE, len(cases), len(cases))
+    labelled = labelled_images(job, [case.id for case in cases])
+    found = ClassifiedCases(None, (), ())
+    for event in classify_cases(read_bundle(bundle), labelled, control, run_options(resources)):
+        if isinstance(event, Done):
+            found = event.result
+        else:
+            yield event
     figures = None
-    if answers:
+    answers = found.answers
+    if answers is not None:
         figures = classification_figures(
-            [answer.truth for answer in answers],
-            np.array([answer.probabilities for answer in answers]),
-            job.manifest.classes,
-            groups=[answer.group for answer in answers],
+            answers.truth,
+            answers.probabilities,
+            answers.classes,
+            groups=answers.groups,
             seed=job.seed,
         )
-    _write_answers(run, job, answers, failed)
+        write_answers(run.evaluation / "cases.csv", found)
     return HeldOut(
         "test",
         "",
-        len(answers),
-        len({answer.group for answer in answers}),
+        0 if answers is None else len(answers.cases),
+        0 if answers is None else len(set(answers.groups)),
         classification=figures,
-        failed=tuple(f"{case.id}: {why}" for case, why in failed),
+        failed=tuple(f"{one.case}: {one.reason}" for one in found.failed),
     )
 
 
-def _answer(
-    job: TrainJob, case: TrainCase, loaded: Classifier, options: RunOptions, control: JobControl
-) -> _Answer:
-    """What the model says of one case, run as a user runs it."""
-    start = time.perf_counter()
-    truth = class_index(case, job.manifest)
-    run = classify(
-        case_volumes(case, job.manifest),
-        loaded.spec,
-        options=options,
-        control=control,
-        loaded=loaded,
-    )
-    (said,) = run_to_end(run, Classification).probabilities
-    chances = tuple(float(p) for p in said)
-    return _Answer(case, group_of(job, case), truth, chances, time.perf_counter() - start)
+def labelled_images(job: TrainJob, cases: Sequence[str]) -> tuple[ClassCase, ...]:
+    """Cases of a classification, to be read when their turn comes."""
+    found = [job.manifest.case(case) for case in cases]
+    return tuple(ClassCase(c.id, group_of(job, c), _ImageLoader(job, c)) for c in found)
 
 
-def _run_options(resources: Resources) -> RunOptions:
+@dataclass(frozen=True)
+class _ImageLoader:
+    """Reads one image when its turn comes."""
+
+    job: TrainJob
+    case: TrainCase
+
+    def __call__(self) -> tuple[Sequence[Volume], int]:
+        truth = class_index(self.case, self.job.manifest)
+        return case_volumes(self.case, self.job.manifest), truth
+
+
+def run_options(resources: Resources) -> RunOptions:
+    """How a training's result is run on the cases of its data set."""
     return replace(
         NOTHING_KEPT,
         device=resources.device,
         threads=resources.threads,
         accept_findings=True,  # the check of the data set told of them before the training
     )
-
-
-def _write_answers(
-    run: RunFolder,
-    job: TrainJob,
-    answers: Sequence[_Answer],
-    failed: Sequence[tuple[TrainCase, str]],
-) -> None:
-    """``cases.csv``: cases that failed, then the true class's probability, the smallest first."""
-    import pandas as pd
-
-    classes = job.manifest.classes
-    rows: list[dict[str, Any]] = [
-        {"case": case.id, "patient": group_of(job, case), "note": why} for case, why in failed
-    ]
-    for answer in sorted(answers, key=lambda a: (a.probabilities[a.truth], a.case.id)):
-        said = classes[int(np.argmax(answer.probabilities))]
-        chances = {f"p {name}": p for name, p in zip(classes, answer.probabilities, strict=True)}
-        rows.append(
-            {
-                "case": answer.case.id,
-                "patient": answer.group,
-                "truth": classes[answer.truth],
-                "said": said,
-                "right": said == classes[answer.truth],
-                **chances,
-                "seconds": round(answer.seconds, 3),
-                "note": "",
-            }
-        )
-    columns = ["case", "patient", "truth", "said", "right", *(f"p {n}" for n in classes)]
-    frame = pd.DataFrame(rows, columns=[*columns, "seconds", "note"])
-    write_text(run.evaluation / "cases.csv", frame.to_csv(index=False, lineterminator="\n"))
