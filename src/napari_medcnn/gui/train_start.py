@@ -7,6 +7,7 @@ from dataclasses import replace
 from qtpy.QtCore import QObject, QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QSizePolicy
 
+from napari_medcnn.gui.notices import WrappedLabel
 from napari_medcnn.gui.train_fields import CountField, TickField
 from napari_medcnn.models.registry import look_through
 from napari_medcnn.models.spec import ModelSpec
@@ -14,6 +15,10 @@ from napari_medcnn.training.job import TrainJob
 from napari_medcnn.training.starting_from import starting_from
 
 SCRATCH = "From scratch"
+KEEPS = (
+    "Images are prepared as this model knows them: its own spacing, values, filter and patch stand "
+    "in for those of the options. It learns at a lower rate."
+)
 PERCENT = 100
 
 
@@ -32,6 +37,7 @@ class TrainStart(QObject):
         super().__init__(parent)
         self._models: list[ModelSpec] = []
         self.model = QComboBox()
+        self.keeps = WrappedLabel(KEEPS)
         self.freeze = TickField("Keep its encoder as it is")
         self.encoder_rate = CountField(1, PERCENT)
         self._rate_title = QLabel("Encoder")
@@ -44,6 +50,7 @@ class TrainStart(QObject):
     def add_rows(self, form: QFormLayout) -> None:
         """Put its rows at the end of a form."""
         form.addRow("Start", self.model)
+        form.addRow(self.keeps)
         form.addRow(self.freeze)
         form.addRow(self._rate_title, self.encoder_rate)
         self._show_rows()
@@ -75,7 +82,7 @@ class TrainStart(QObject):
         self._models = [spec for spec in look_through().models if spec.listed]
         with QSignalBlocker(self.model):
             self.model.clear()
-            self.model.addItems([SCRATCH, *(spec.title for spec in self._models)])
+            self.model.addItems([SCRATCH, *(_line(spec) for spec in self._models)])
             self.model.setCurrentIndex(max(self.model.findText(before), 0))
 
     def reset(self) -> None:
@@ -89,6 +96,7 @@ class TrainStart(QObject):
         self.changed.emit()
 
     def _show_rows(self) -> None:
+        self.keeps.setVisible(self.is_model)
         self.freeze.setVisible(self.is_model)
         for widget in (self._rate_title, self.encoder_rate):
             widget.setVisible(self.is_model and not self.freeze.value)
@@ -107,3 +115,8 @@ class TrainStart(QObject):
         )
         self.encoder_rate.setSuffix(" % of the rate")
         self.encoder_rate.show_value(PERCENT)
+
+
+def _line(spec: ModelSpec) -> str:
+    """A model's name in the list; one that does not segment is for a training of its own kind."""
+    return spec.title if spec.task == "segmentation" else f"{spec.title} ({spec.task})"
