@@ -14,6 +14,7 @@ from napari_medcnn.cli import (
     deidentify,
     demo,
     detect,
+    evaluate,
     export,
     inspect,
     lesions,
@@ -46,6 +47,7 @@ cli.command("segment")(segment.segment)
 cli.command("detect")(detect.detect)
 cli.command("classify")(classify.classify)
 cli.command("train")(train.train)
+cli.command("evaluate")(evaluate.evaluate)
 cli.command("lesions")(lesions.lesions)
 cli.command("export")(export.export)
 

@@ -1,0 +1,130 @@
+"""Figures of an evaluation as tables on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from napari_medcnn.app.evaluation_run import ClassificationResult
+    from napari_medcnn.evaluation.case_table import CaseTable, LabelSummary
+    from napari_medcnn.evaluation.classification import ClassificationFigures
+    from napari_medcnn.evaluation.comparison import Comparison
+    from napari_medcnn.evaluation.confidence import Interval
+
+SEGMENTATION = (
+    ("dice", "Dice"),
+    ("jaccard", "IoU"),
+    ("nsd", "NSD"),
+    ("hd95_mm", "HD95 mm"),
+    ("volume_error_percent", "volume error %"),
+    ("lesion_sensitivity", "lesions found"),
+    ("lesion_precision", "lesion precision"),
+    ("lesion_f1", "lesion F1"),
+    ("lesion_false_positives", "false lesions a case"),
+)
+"""Figures of a label, one a line."""
+
+MACRO = (
+    ("precision", "macro precision"),
+    ("recall", "macro recall"),
+    ("specificity", "macro specificity"),
+    ("f1", "macro F1"),
+    ("auc", "macro ROC AUC"),
+    ("average_precision", "macro PR AUC"),
+)
+
+WORST = 5
+"""Cases on the terminal; the file has all."""
+
+
+def overall_table(result: ClassificationResult) -> Table:
+    """Figures of a classification as a whole."""
+    figures, calibration = result.figures, result.calibration
+    view = _table("figure", "value", "95 % interval")
+    _row(view, "accuracy", figures.accuracy)
+    _row(view, "balanced accuracy", figures.balanced_accuracy)
+    for name, title in MACRO:
+        _row(view, title, getattr(figures.macro, name))
+    for name, title in (("brier", "Brier score"), ("nll", "NLL"), ("ece", "ECE")):
+        view.add_row(title, _number(getattr(calibration, name)), "")
+    return view
+
+
+def classes_table(figures: ClassificationFigures) -> Table:
+    """Figures of each class, and how many of its cases were said to be of which."""
+    view = _table("class", "cases", "recall", "precision", "specificity", "F1", "ROC AUC", "PR AUC")
+    for one in figures.by_class:
+        values = (one.recall, one.precision, one.specificity, one.f1, one.auc)
+        cells = [_number(value.estimate) for value in (*values, one.average_precision)]
+        view.add_row(escape(one.name), str(one.count), *cells)
+    return view
+
+
+def segmentation_table(summary: Sequence[LabelSummary]) -> Table:
+    """Means over the cases, label by label."""
+    view = _table("label", "figure", "mean", "95 % interval", "cases")
+    for one in summary:
+        for name, title in SEGMENTATION:
+            if name in one.figures:
+                interval = one.figures[name]
+                ends = _ends(interval)
+                number = str(interval.cases)
+                view.add_row(escape(one.name), title, _number(interval.estimate), ends, number)
+    return view
+
+
+def worst_table(table: CaseTable) -> Table:
+    """The worst cases."""
+    view = _table("worst cases", "Dice", "note")
+    for case in table.cases[:WORST]:
+        notes = [label.overlap.undefined for label in case.labels if label.overlap.undefined]
+        view.add_row(escape(case.case), _number(case.dice), escape(case.error or "; ".join(notes)))
+    return view
+
+
+def comparison_table(compared: Comparison, first: str, second: str) -> Table:
+    """Two models beside each other, in 80 columns; titles and terms are told below."""
+    view = _table("figure", "first", "second", "difference", "95 % interval", "p", "ranks p")
+    view.caption = (
+        f"first: {escape(first)}; second: {escape(second)}; difference: second less first; p: "
+        "paired bootstrap; ranks p: Wilcoxon's signed ranks"
+    )
+    view.caption_justify = "left"
+    for one in compared.differences:
+        p_values = [_p(one.p_value), _p(one.wilcoxon_p)]
+        values = (one.first, one.second, one.difference.estimate)
+        cells = [_number(value) for value in values]
+        view.add_row(escape(one.figure), *cells, _ends(one.difference), *p_values)
+    return view
+
+
+def _table(*headings: str) -> Table:
+    view = Table(box=SIMPLE_HEAD, header_style="bold")
+    for number, heading in enumerate(headings):
+        view.add_column(escape(heading), justify="right" if number else "left")
+    return view
+
+
+def _row(view: Table, title: str, interval: Interval) -> None:
+    view.add_row(title, _number(interval.estimate), _ends(interval))
+
+
+def _ends(interval: Interval) -> str:
+    if interval.low is None or interval.high is None:
+        return "–"
+    return f"{_number(interval.low)} to {_number(interval.high)}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
