@@ -133,8 +133,9 @@ def test_an_encoder_of_a_model_can_learn_more_slowly_or_not_at_all(widget, qtbot
     start = widget.model.start_from
     assert not start.encoder_rate.isVisibleTo(widget) and not start.freeze.isVisibleTo(widget)
     rate = widget.model.job().optimisation.rate
+    assert not start.keeps.isVisibleTo(widget)
     start.model.setCurrentIndex(1)
-    assert start.encoder_rate.isVisibleTo(widget)
+    assert start.encoder_rate.isVisibleTo(widget) and start.keeps.isVisibleTo(widget)
     start.encoder_rate.setValue(10)
     network = widget.model.job().network
     assert network.start_from is not None and network.encoder_rate == 0.1
