@@ -1,0 +1,239 @@
+"""The whole road of one case to its explanation: read, explain, hold against a mask, write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_medcnn.app.case import Case, one_volume, require_measurable
+from napari_medcnn.app.case_folder import HOW_TO_REPLACE, require_writable
+from napari_medcnn.app.case_options import region_within
+from napari_medcnn.app.volume_reference import fingerprint
+from napari_medcnn.core.atomic import write_json
+from napari_medcnn.core.errors import WriteError
+from napari_medcnn.core.events import Done, Fallback, Job, JobControl, Progress
+from napari_medcnn.core.explanation import Explanation, Method
+from napari_medcnn.core.geometry import Index
+from napari_medcnn.core.volume import Volume
+from napari_medcnn.inference.explain_options import ExplainOptions
+from napari_medcnn.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from napari_medcnn.evaluation.localisation import Localisation
+    from napari_medcnn.inference.explain_target import Region
+
+MAP, RECORD = "explanation.nii.gz", "explanation.json"
+"""What is written; the record last."""
+
+READING, WRITING = "reading image", "writing"
+
+
+@dataclass(frozen=True)
+class ExplanationRequest:
+    """What is to be explained, and how.
+
+    Parameters
+    ----------
+    method, target, layer
+        As for :func:`~napari_medcnn.inference.explain.explain`.
+    region : Path or box, optional
+        A label map's file, in which all that is not 0 is inside, or start and stop ``(z, y, x)``.
+    truth : Path, optional
+        A label map to hold the map against.
+    tolerance_mm : float
+        How far from the truth the map's peak may lie.
+    options : ExplainOptions
+        Device, baseline, sanity check.
+    overwrite : bool
+        Replace an explanation that is there.
+    """
+
+    method: Method = "gradcam"
+    target: str | None = None
+    layer: str | None = None
+    region: Path | tuple[Index, Index] | None = None
+    truth: Path | None = None
+    tolerance_mm: float = 0.0
+    options: ExplainOptions = field(default_factory=ExplainOptions)
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ExplainedCase:
+    """What came out, and where it was written.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds :data:`MAP` and :data:`RECORD`.
+    volume : Volume
+        The image; the first one for a model of several channels.
+    explanation : Explanation
+        Its map.
+    localisation : Localisation, optional
+        The map against the truth; None without one.
+    """
+
+    folder: Path
+    volume: Volume
+    explanation: Explanation
+    localisation: Localisation | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The result for programs."""
+        return {
+            "name": self.volume.name,
+            "folder": str(self.folder),
+            **self.explanation.to_json(),
+            "localisation": None if self.localisation is None else asdict(self.localisation),
+        }
+
+
+def explain_case(
+    case: Case,
+    spec: ModelSpec,
+    out_dir: str | Path,
+    request: ExplanationRequest,
+    control: JobControl | None = None,
+) -> Job:
+    """Read a case, explain the model's answer and write the map and a record of it.
+
+    Yields
+    ------
+    Event
+        Of reading, of the explanation and of writing; ``Done(ExplainedCase)`` at last.
+
+    Raises
+    ------
+    ReadError, InputMismatch, ModelError, GeometryError, WriteError, Cancelled
+        As reading, explaining and writing do.
+    """
+    from napari_medcnn.inference.explain import explain
+    from napari_medcnn.report.run_record import StageClock
+
+    control = control or JobControl()
+    folder = Path(out_dir)
+    require_writable(folder)
+    _require_empty(folder, request.overwrite)
+    clock = StageClock()
+    yield Progress(READING, 0, 1)
+    with clock.stage(READING):
+        volumes = tuple(one_volume(image) for image in case.ordered_for(spec))
+        for volume in volumes:
+            require_measurable(volume, request.options.accept_findings)
+        region = request.region
+        if isinstance(region, Path):
+            where: Region | None = _mask(region, volumes[0])
+        else:
+            where = region_within(region, volumes[0].geometry.shape)
+        truth = None if request.truth is None else _mask(request.truth, volumes[0])
+    yield Progress(READING, 1, 1)
+    explanation: Explanation | None = None
+    fallbacks: list[Fallback] = []
+    clock.start()
+    for event in explain(
+        volumes,
+        spec,
+        method=request.method,
+        target=request.target,
+        layer=request.layer,
+        region=where,
+        options=request.options,
+        control=control,
+    ):
+        clock.on_event(event)
+        if isinstance(event, Done):
+            explanation = event.result
+            break
+        if isinstance(event, Fallback):
+            fallbacks.append(event)
+        yield event
+    if explanation is None:
+        raise RuntimeError("the job ended without a result")
+    result = ExplainedCase(folder, volumes[0], explanation)
+    if truth is not None:
+        result = replace(result, localisation=_held_against(explanation, truth, request))
+    control.checkpoint()
+    yield Progress(WRITING, 0, 1)
+    with clock.stage(WRITING):
+        _write_map(result)
+    _write_record(result, volumes, request, clock, fallbacks)
+    yield Progress(WRITING, 1, 1)
+    yield Done(result)
+
+
+def _require_empty(folder: Path, overwrite: bool) -> None:
+    there = [name for name in (MAP, RECORD) if (folder / name).exists()]
+    if there and not overwrite:
+        raise WriteError(
+            f"holds an explanation already ({', '.join(there)})", source=folder, hint=HOW_TO_REPLACE
+        )
+
+
+def _mask(path: Path, volume: Volume) -> npt.NDArray[np.bool_]:
+    from napari_medcnn.io.labels import read_segmentation
+
+    mask: npt.NDArray[np.bool_] = read_segmentation(path, volume).array != 0
+    return mask
+
+
+def _held_against(
+    explanation: Explanation, truth: npt.NDArray[np.bool_], request: ExplanationRequest
+) -> Localisation:
+    from napari_medcnn.evaluation.localisation import localise
+
+    return localise(
+        explanation.array, truth, explanation.geometry, tolerance_mm=request.tolerance_mm
+    )
+
+
+def _write_map(result: ExplainedCase) -> None:
+    from napari_medcnn.io.write import write_volume
+
+    (result.folder / RECORD).unlink(missing_ok=True)  # it is of the map that goes now
+    source = result.volume.source
+    header = {k: v for k, v in source.header.items() if k != "dtype"}  # of the image's values
+    shown = replace(
+        result.volume,
+        array=result.explanation.array,
+        unit="",
+        source=replace(source, header=header),
+    )
+    write_volume(shown, result.folder / MAP)
+
+
+def _write_record(
+    result: ExplainedCase,
+    volumes: Sequence[Volume],
+    request: ExplanationRequest,
+    clock: Any,
+    fallbacks: Sequence[Fallback],
+) -> None:
+    from napari_medcnn.report.run_record import RunRecord
+
+    names = [v.name if v.source.path is None else v.source.path.name for v in volumes]
+    region = request.region
+    record = RunRecord(
+        model=result.explanation.model,
+        input_name=", ".join(names),
+        parameters=result.explanation.to_json(),
+        seconds_by_stage=clock.seconds,
+        started=clock.started,
+        findings=tuple(finding for volume in volumes for finding in volume.findings),
+        input_fingerprints=tuple(fingerprint(volume) for volume in volumes),
+        fallbacks=tuple(asdict(fallback) for fallback in fallbacks),
+        request={
+            "method": request.method,
+            "class": request.target,
+            "layer": request.layer,
+            "region": region.name if isinstance(region, Path) else region,
+            "truth": None if request.truth is None else request.truth.name,
+        },
+    ).to_json()
+    found = None if result.localisation is None else asdict(result.localisation)
+    write_json(result.folder / RECORD, {**record, "map": MAP, "localisation": found})

@@ -1,0 +1,300 @@
+"""Explain a network's answer by a map on the image: the job behind every front door."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_medcnn.core.errors import InputMismatch, OutOfMemory
+from napari_medcnn.core.events import Done, Event, Job, JobControl, Message, Progress
+from napari_medcnn.core.explanation import METHODS, Explanation, Method
+from napari_medcnn.core.geometry import Index
+from napari_medcnn.core.segmentation import Label
+from napari_medcnn.core.volume import Volume
+from napari_medcnn.inference import preprocess
+from napari_medcnn.inference.device import choose_device, release_memory, torch_threads
+from napari_medcnn.inference.explain_options import ExplainOptions
+from napari_medcnn.inference.explain_question import Question
+from napari_medcnn.inference.explain_target import (
+    Region,
+    channel_of,
+    label_to_explain,
+    likeliest,
+    on_network_grid,
+    predicted_mask,
+    region_mask,
+)
+from napari_medcnn.inference.explain_view import Spans, View, Weights, views_of, window_of
+from napari_medcnn.inference.map_back import map_on_image
+from napari_medcnn.inference.options import RunOptions
+from napari_medcnn.inference.segment import READING, check_findings
+from napari_medcnn.inference.survive import is_out_of_memory, what_did_not_fit
+from napari_medcnn.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_medcnn.inference.preprocess import Prepared
+
+_DEFAULTS = ExplainOptions()
+
+_ROUNDING = 1e-4
+"""Voxels by which a window's corner may be beyond a voxel's edge and still be on it."""
+
+
+def explain(
+    volumes: Volume | Sequence[Volume],
+    model: ModelSpec,
+    *,
+    method: Method = "gradcam",
+    target: str | None = None,
+    layer: str | None = None,
+    region: Region | None = None,
+    options: ExplainOptions = _DEFAULTS,
+    control: JobControl | None = None,
+    network: torch.nn.Module | None = None,
+) -> Job:
+    """Explain a model's answer; a generator of events that ends in ``Done(Explanation)``.
+
+    Parameters
+    ----------
+    volumes : Volume or sequence of Volume
+        The image; for a model of several channels one volume each, in the model's order.
+    model : ModelSpec
+        A model that classifies or segments, of a kind that PyTorch runs. Of an ensemble the first
+        network is explained.
+    method : Method
+        ``"gradcam"``, ``"gradcam++"``, ``"occlusion"`` or ``"integrated_gradients"``.
+    target : str, optional
+        The class, by its name. A classifier's likeliest one by default; a segmentation's only one.
+    layer : str, optional
+        For Grad-CAM and Grad-CAM++; see
+        :func:`~napari_medcnn.inference.explain_layers.explainable_layers`.
+    region : mask or box, optional
+        Of a segmentation: over which voxels the class's score is averaged. By default where the
+        model itself sees the class.
+    options : ExplainOptions
+        Device, baseline, and whether to check the map against fresh weights.
+    control : JobControl, optional
+        Cancels (within one batch), pauses and resumes.
+    network : torch.nn.Module, optional
+        In place of the model's stored one, e.g. one that is being trained.
+
+    Yields
+    ------
+    Event
+        `Progress` of each stage and batch, `Message`, `Fallback` where memory did not suffice for
+        a batch, and `Done` with an `Explanation` on the first volume's own grid.
+
+    Raises
+    ------
+    InputMismatch
+        When the image does not fit the model, or there is no such class, layer or region.
+    ConsentNeeded
+        When something was found that needs the user's yes.
+    ModelError
+        When the model cannot be loaded.
+    OutOfMemory
+        When a single image does not fit.
+    Cancelled
+        When the job was cancelled.
+    """
+    volumes = (volumes,) if isinstance(volumes, Volume) else tuple(volumes)
+    control = control or JobControl()
+    _check(model, method, region)
+    check_findings(volumes, options.accept_findings)
+    label = label_to_explain(model, target)
+    device = choose_device(options.device)
+    run = _Run(volumes, model, method, label, layer, region, options, control, device, network)
+    try:
+        with torch_threads(options.threads):
+            explanation = yield from run.events()
+    except Exception as error:
+        # The frames of a failed run hold tensors as long as someone holds the error.
+        traceback.clear_frames(error.__traceback__)
+        if is_out_of_memory(error) and not isinstance(error, OutOfMemory):
+            raise _out_of_memory(error, method) from error
+        raise
+    finally:
+        release_memory(device)
+    yield Done(explanation)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One explanation on its way."""
+
+    volumes: tuple[Volume, ...]
+    spec: ModelSpec
+    method: Method
+    label: Label | None
+    layer: str | None
+    region: Region | None
+    options: ExplainOptions
+    control: JobControl
+    device: str
+    network: torch.nn.Module | None
+
+    def events(self) -> Generator[Event, None, Explanation]:
+        """The stages one after the other."""
+        from napari_medcnn.inference.explain_layers import chosen_layer, explainable_layers
+        from napari_medcnn.models.weights import combined_sha256
+
+        begin = time.perf_counter()
+        yield Progress(READING, 0, 1)
+        network, slice_axis = self._opened()
+        weights_sha256 = "" if self.network is not None else combined_sha256(self.spec.weight_files)
+        yield Progress(READING, 1, 1)
+        if self.network is None and len(self.spec.weight_files) > 1:
+            yield Message("the model is an ensemble; its first network is explained")
+        prepared = yield from preprocess.prepare(
+            self.volumes, self.spec, self.control, accept_findings=self.options.accept_findings
+        )
+        weights, region_text = yield from self._region(prepared)
+        spans, share = window_of(prepared.tensor.shape[1:], self.spec, weights)
+        if share < 1:
+            yield Message(f"the window of the network holds {share:.0%} of the region", "warning")
+        views = list(
+            views_of(
+                prepared.tensor.to(self.device),
+                spans,
+                weights,
+                slice_axis=slice_axis,
+                padding=(self.spec.padding, self.spec.padding_value),
+            )
+        )
+        label, channel = self._class(network, views)
+        name = None
+        if self.method.startswith("gradcam"):
+            layers = explainable_layers(network, views[0].image, self.spec.task)
+            name = chosen_layer(layers, self.layer).name
+        question = Question(
+            views,
+            spans,
+            prepared.grid,
+            self.method,
+            channel,
+            name,
+            self.options,
+            self.control,
+            self.device,
+        )
+        values, score = yield from question.answer(network)
+        check = yield from question.checked(network, values)
+        return Explanation(
+            array=map_on_image(values, prepared, self.volumes[0]),
+            geometry=self.volumes[0].geometry,
+            volume_id=self.volumes[0].id,
+            method=self.method,
+            label=label.name,
+            score=score,
+            region=region_text,
+            model=self.spec.reference(weights_sha256),
+            window=_window_on(self.volumes[0], prepared, spans),
+            layer=name,
+            check=check,
+            parameters={
+                "options": self.options.to_json(),
+                "device": self.device,
+                "views": len(views),
+                "region_in_window": share,
+                "seconds": round(time.perf_counter() - begin, 3),
+            },
+        )
+
+    def _opened(self) -> tuple[torch.nn.Module, int | None]:
+        """The network, and the axis of ``x, y, z`` that it does not know."""
+        from napari_medcnn.inference.explain_layers import open_copy
+        from napari_medcnn.models.networks import load_network
+
+        network = self.network or load_network(self.spec, "cpu")
+        network = open_copy(network).to(self.device)
+        inner = (
+            getattr(network, "network", network) if self.spec.slice_axis is not None else network
+        )
+        if self.spec.slice_axis is not None:
+            return inner, 2 - self.spec.slice_axis
+        return network, 2 if _of_pictures(network) else None
+
+    def _region(self, prepared: Prepared) -> Generator[Event, None, tuple[Weights | None, str]]:
+        """The region's voxels on the network's grid, and what it is."""
+        geometry = self.volumes[0].geometry
+        if self.spec.task == "classification" or self.label is None:
+            return None, "the whole image"
+        if self.region is None:
+            wanted = RunOptions(
+                device=self.device,
+                backend="torch",
+                threads=self.options.threads,
+                keep_probability=False,
+                accept_findings=self.options.accept_findings,
+            )
+            mask = yield from predicted_mask(
+                self.volumes, self.spec, prepared, self.label, wanted, self.control
+            )
+            text = f"where the model sees {self.label.name}"
+        else:
+            mask = region_mask(self.region, geometry)
+            text = "a box" if isinstance(self.region, tuple) else "a given mask"
+        return on_network_grid(mask, geometry, prepared.grid), text
+
+    def _class(self, network: torch.nn.Module, views: Sequence[View]) -> tuple[Label, int]:
+        """The class, and its place among the network's outputs."""
+        import torch
+
+        from napari_medcnn.inference.explain_score import first_output
+
+        some = views if self.label is None else views[:1]
+        with torch.no_grad():
+            logits = torch.cat([first_output(network(view.image)) for view in some])
+        label = likeliest(self.spec, logits) if self.label is None else self.label
+        return label, channel_of(self.spec, label, logits.shape[1])
+
+
+def _check(spec: ModelSpec, method: str, region: Region | None) -> None:
+    if method not in METHODS:
+        raise InputMismatch(f"{method!r} is no method", hint=f"one of {', '.join(METHODS)}")
+    if spec.task == "detection":
+        raise InputMismatch(
+            f"{spec.title} draws boxes, which cannot be explained",
+            hint="choose a model that classifies or segments",
+        )
+    if spec.task == "classification" and region is not None:
+        raise InputMismatch(
+            f"{spec.title} classifies whole images, and a region has no score of its own",
+            hint="leave the region out",
+        )
+
+
+def _of_pictures(network: torch.nn.Module) -> bool:
+    """Whether a network's first convolution knows two axes."""
+    kinds = (type(module).__name__ for module in network.modules())
+    return next((kind for kind in kinds if kind in ("Conv2d", "Conv3d")), "") == "Conv2d"
+
+
+def _window_on(volume: Volume, prepared: Prepared, spans: Spans) -> tuple[Index, Index]:
+    """The box ``(z, y, x)`` of the volume's voxels around the window's corners."""
+    sizes = prepared.tensor.shape[1:]
+    ends = [
+        (max(start, 0) - 0.5, min(stop, n) - 0.5)
+        for (start, stop), n in zip(reversed(spans), reversed(sizes), strict=True)
+    ]
+    corners = np.stack(np.meshgrid(*ends, indexing="ij"), -1).reshape(-1, 3)
+    index = volume.geometry.lps_to_index(prepared.grid.index_to_lps(corners)) + 0.5
+    shape = volume.geometry.shape
+    low = np.clip(np.floor(index.min(0) + _ROUNDING), 0, shape).astype(int).tolist()
+    high = np.clip(np.ceil(index.max(0) - _ROUNDING), 0, shape).astype(int).tolist()
+    return (low[0], low[1], low[2]), (high[0], high[1], high[2])
+
+
+def _out_of_memory(error: BaseException, method: Method) -> OutOfMemory:
+    others = "" if method == "occlusion" else ", or explain by occlusion, which needs no gradients"
+    return OutOfMemory(
+        f"the memory did not suffice to explain this image: {what_did_not_fit(error)}",
+        hint=f"close other programs, run on the cpu{others}",
+    )
