@@ -208,9 +208,11 @@ def test_a_slow_classifier_is_not_promised_the_steps_of_a_fast_one() -> None:
         propose(*data, **NAMED, minutes=5, network=name, device="cpu").job
         for name in ("vgg11", "resnet18", "classic_cnn")
     )
-    warmups = [job.optimisation.warmup_steps for job in (vgg, resnet, classic)]
-    assert warmups == [3, 10, 100]
+    assert [job.optimisation.warmup_steps for job in (vgg, resnet, classic)] == [12, 20, 100]
     assert classic.sampling.steps_per_epoch > 5 * resnet.sampling.steps_per_epoch
+    assert [job.sampling.batch for job in (vgg, resnet, classic)] == [8, 16, 32]
+    longer = propose(*data, **NAMED, minutes=60, network="vgg11", device="cpu").job
+    assert longer.sampling.batch == 32
 
 
 def test_what_does_not_belong_together_is_refused() -> None:
