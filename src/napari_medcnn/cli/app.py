@@ -15,6 +15,7 @@ from napari_medcnn.cli import (
     demo,
     detect,
     evaluate,
+    explain,
     export,
     inspect,
     lesions,
@@ -46,6 +47,7 @@ cli.add_typer(pacs.group, name="pacs")
 cli.command("segment")(segment.segment)
 cli.command("detect")(detect.detect)
 cli.command("classify")(classify.classify)
+cli.command("explain")(explain.explain)
 cli.command("train")(train.train)
 cli.command("evaluate")(evaluate.evaluate)
 cli.command("lesions")(lesions.lesions)

@@ -1,0 +1,93 @@
+"""``medcnn explain``: the map and its record, held against a mask, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests.bundle_factory import make_bundle
+from tests.inference.conftest import write_nifti
+from tests.inference.explain_factory import SPOT, spot_mask, spotted
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "bright"
+    return make_bundle(folder, thresholds=(0.9,), spacing=None)
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_nifti(spotted(), tmp_path_factory.mktemp("images") / "spot.nii.gz")
+
+
+@pytest.fixture(scope="module")
+def mask(image: Path) -> Path:
+    path = image.parent / "mask.nii.gz"
+    affine = nib.load(image).affine
+    nib.save(nib.Nifti1Image(spot_mask().astype(np.uint8).transpose(2, 1, 0), affine), path)
+    return path
+
+
+def test_a_map_and_its_record_are_written_on_the_images_grid(
+    medcnn, tmp_path, model, image, mask
+) -> None:
+    out = tmp_path / "out"
+    arguments = ("explain", image, "--model", model, "--out", out, "--device", "cpu")
+    done = medcnn(
+        *arguments, "--method", "integrated_gradients", "--class", "bright", "--region", mask,
+        "--truth", mask, "--check", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    written, source = nib.load(out / "explanation.nii.gz"), nib.load(image)
+    assert written.shape == source.shape
+    np.testing.assert_allclose(written.affine, source.affine)
+    values = written.get_fdata().transpose(2, 1, 0)
+    assert values[SPOT].min() > 0
+    assert told["localisation"]["hit"] is True
+    assert told["localisation"]["energy"] > 0.9
+    record = json.loads((out / "explanation.json").read_text())
+    assert "research" in record["notice"].lower()
+    parameters = record["parameters"]
+    assert (parameters["method"], parameters["class"]) == ("integrated_gradients", "bright")
+    assert parameters["score_of"] == "a given mask"
+    assert len(parameters["sanity_check"]["trials"]) == 3
+    assert record["localisation"] == told["localisation"]
+    assert record["model"]["weights_sha256"]
+    assert record["seconds"]["explaining"] > 0
+    assert record["request"]["region"] == "mask.nii.gz"
+    refused = medcnn(*arguments)
+    assert (refused.code, "holds an explanation already" in refused.err) == (1, True)
+
+
+def test_words_for_people_and_a_box_for_the_region(medcnn, tmp_path, model, image, mask) -> None:
+    done = medcnn(
+        "explain", image, "--model", model, "--out", tmp_path / "out", "--device", "cpu",
+        "--method", "occlusion", "--occluder", "3", "--region", "3:5,12:15,4:6", "--truth", mask,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "occlusion of bright" in done.out
+    assert "a box" in done.out
+    assert "the peak lies in it" in done.out
+    assert "esearch use only" in done.err
+
+
+def test_what_cannot_be_done_is_told(medcnn, tmp_path, model, image) -> None:
+    arguments = ("explain", image, "--model", model, "--out", tmp_path / "out")
+    for more, words in (
+        (("--class", "grey"), "its classes: bright"),
+        (("--layer", "x"), "there is no layer 'x'"),
+        (("--region", tmp_path / "no.nii.gz"), "no.nii.gz"),
+    ):
+        refused = medcnn(*arguments, "--device", "cpu", *more)
+        assert refused.code == 1
+        assert words in refused.err.replace("\n", " "), refused.err
+        assert not (tmp_path / "out").exists()
+    assert medcnn("explain", "--model", model, "--out", tmp_path).code == 2
+    assert medcnn("explain", image, "--model", model).code == 2
+    assert medcnn(*arguments, "--occluder", "0").code == 2
