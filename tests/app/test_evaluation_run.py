@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
+from napari_medcnn.app.evaluation_data import CaseChoice
 from napari_medcnn.app.evaluation_files import write_evaluation
 from napari_medcnn.app.evaluation_run import (
-    CaseChoice,
     ClassificationResult,
     EvaluationRun,
     SegmentationResult,
@@ -60,10 +60,16 @@ def test_a_segmentation_has_figures_lesions_and_files(
     lesions = case.labels[0].lesions
     assert lesions is not None and (lesions.matched, lesions.false_positives) == (1, 1)
     names = {path.name for path in write_evaluation(tmp_path / "out" / "deep", run)}
-    assert names == {"cases.csv", "figures.json"}
+    assert names == {"cases.csv", "figures.json", "froc.csv"}
     figures = json.loads((tmp_path / "out/deep/figures.json").read_text())
     assert figures["model"]["weights_sha256"] and figures["licence"] == "CC0"
     assert figures["segmentation"][1]["figures"]["jaccard"]["low"] is not None
+    froc = run.result.froc["bright"]
+    assert (froc.lesions, froc.sensitivity[-1], froc.false_positives[-1]) == (8, 1, 1)
+    # The model is equally sure of all that it marks: one step, and a straight line before it.
+    assert froc.at_rates == (0.125, 0.25, 0.5, 1, 1, 1, 1)
+    cpm = figures["froc"]["bright"]["cpm"]["estimate"]
+    assert cpm == pytest.approx(sum(froc.at_rates) / 7)
     table = pd.read_csv(tmp_path / "out/deep/cases.csv")
     assert list(table["dice"]) == sorted(table["dice"]), "the worst case stands first"
 
@@ -142,7 +148,12 @@ def test_two_models_are_compared_on_the_same_cases(
     assert dice.second == 1 and dice.difference.low is not None and dice.difference.low > 0
     assert dice.wilcoxon_p == pytest.approx(2 / 2**8)
     written = write_evaluation(tmp_path / "out", runs[0], (runs[1], found))
-    assert {path.name for path in written} == {"cases.csv", "comparison.csv", "figures.json"}
+    assert {path.name for path in written} == {
+        "cases.csv",
+        "comparison.csv",
+        "figures.json",
+        "froc.csv",
+    }
     table = pd.read_csv(tmp_path / "out" / "comparison.csv")
     assert table["second"][0] == 1
     with pytest.raises(InputMismatch, match="only the first model has"):

@@ -32,7 +32,7 @@ def test_a_segmentation_model_is_measured_and_compared(
         "evaluate", models[0], "--data", data, "--out", out, "--against", models[1], *QUICK
     )
     assert found.code == 0, found.err
-    for words in ("8 cases of 8 patients", "IoU", "lesions found", "case_0", "Wilcoxon"):
+    for words in ("8 cases of 8 patients", "IoU", "lesions found", "CPM", "case_0", "Wilcoxon"):
         assert words in found.out, words
     assert (out / "cases.csv").is_file() and (out / "comparison.csv").is_file()
     again = medcnn("evaluate", models[0], "--data", data, "--out", out, *QUICK)

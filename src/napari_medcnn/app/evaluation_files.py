@@ -7,16 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from napari_medcnn.app.evaluation_run import (
-    ClassificationResult,
-    EvaluationRun,
-    SegmentationResult,
-)
+from napari_medcnn.app.evaluation_run import EvaluationRun, SegmentationResult
 from napari_medcnn.core.atomic import write_json, write_text
 from napari_medcnn.core.errors import WriteError
 from napari_medcnn.evaluation.classified_cases import write_answers
 from napari_medcnn.evaluation.comparison import Comparison, comparison_records
 from napari_medcnn.evaluation.curves import band_records, confusion_records, curve_records
+from napari_medcnn.evaluation.froc import RATES, Froc, froc_records
 from napari_medcnn.evaluation.reliability import reliability_records
 
 
@@ -27,7 +24,8 @@ def write_evaluation(
 
     ``cases.csv`` has the cases, the worst first, ``figures.json`` all figures with intervals. Of a
     classification there are ``curves.csv``, ``bands.csv``, ``calibration.csv`` and
-    ``confusion.csv``. A second model adds ``against/cases.csv`` and ``comparison.csv``.
+    ``confusion.csv``, of lesions ``froc.csv``. A second model adds ``against/cases.csv`` and
+    ``comparison.csv``.
 
     Parameters
     ----------
@@ -78,17 +76,40 @@ def figures_json(run: EvaluationRun) -> dict[str, Any]:
     }
     if isinstance(run.result, SegmentationResult):
         segmentation = [asdict(one) for one in run.result.summary]
-        return content | {"rules": asdict(run.result.rules), "segmentation": segmentation}
+        return content | {
+            "rules": asdict(run.result.rules),
+            "segmentation": segmentation,
+            "froc": {name: froc_json(found) for name, found in run.result.froc.items()},
+        }
     return content | {
         "classification": asdict(run.result.figures),
         "calibration": asdict(run.result.calibration),
     }
 
 
+def froc_json(found: Froc) -> dict[str, Any]:
+    """What a FROC curve comes to, JSON-able."""
+    return {
+        "cpm": asdict(found.score),
+        "sensitivity_at": dict(zip(map(str, RATES), found.at_rates, strict=False)),
+        "scans": found.scans,
+        "lesions": found.lesions,
+        "undefined": found.undefined,
+    }
+
+
 def _write_tables(folder: Path, run: EvaluationRun) -> tuple[Path, ...]:
     result = run.result
-    if not isinstance(result, ClassificationResult):
-        return ()
+    if isinstance(result, SegmentationResult):
+        if not result.froc:
+            return ()
+        points = [
+            {"label": name, **record}
+            for name, found in result.froc.items()
+            for record in froc_records(found)
+        ]
+        _write_csv(folder / "froc.csv", points)
+        return (folder / "froc.csv",)
     curves = (*result.roc, *result.pr)
     tables = {
         "curves.csv": curve_records(curves),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
 
-import numpy.typing as npt
-
+from napari_medcnn.app.evaluation_data import (
+    CaseChoice,
+    CaseLoader,
+    chosen_cases,
+    group_of,
+    values_of_model,
+)
 from napari_medcnn.core.errors import InputMismatch, MedcnnError
 from napari_medcnn.core.events import Done, Event, Job, JobControl
 from napari_medcnn.core.segmentation import ModelReference
-from napari_medcnn.core.volume import Volume
 from napari_medcnn.evaluation.calibration import CalibrationFigures, calibration_figures
 from napari_medcnn.evaluation.case_table import CaseTable, LabelSummary, summarise
 from napari_medcnn.evaluation.cases import NOTHING_KEPT, LabelledCase, Rules, evaluate_cases
@@ -24,31 +27,16 @@ from napari_medcnn.evaluation.classification import (
 from napari_medcnn.evaluation.classified_cases import ClassCase, ClassifiedCases, classify_cases
 from napari_medcnn.evaluation.comparison import Comparison, compare_answers, compare_tables
 from napari_medcnn.evaluation.curves import Curve, pr_curves, roc_curves
+from napari_medcnn.evaluation.froc import Candidates, Froc, froc
 from napari_medcnn.evaluation.reliability import Reliability, reliability
 from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.models.spec import ModelSpec
 from napari_medcnn.models.weights import combined_sha256
-from napari_medcnn.training.label_on_grid import label_values
-from napari_medcnn.training.manifest import Manifest, Part, Split, TrainCase
-from napari_medcnn.training.prepared_case import case_volumes, class_index
+from napari_medcnn.training.manifest import Manifest
+
+EVERY_CASE = CaseChoice()
 
 USUAL = Rules(lesion_wise=True)
-
-
-@dataclass(frozen=True)
-class CaseChoice:
-    """Which cases of a data set a model is measured on.
-
-    Parameters
-    ----------
-    part : {"train", "validation", "test"}, optional
-        Of `split`, or of the parts that the data set's makers gave; None for all cases.
-    split : Split, optional
-        How the data set was divided; its groups stand for patients where these are unknown.
-    """
-
-    part: Part | None = None
-    split: Split | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +67,24 @@ class ClassificationResult:
 
 @dataclass(frozen=True, eq=False)
 class SegmentationResult:
-    """How a model segments a set of cases: each, the worst first, and their means."""
+    """How a model segments a set of cases.
+
+    Parameters
+    ----------
+    table : CaseTable
+        Each case, the worst first.
+    summary : tuple of LabelSummary
+        Their means.
+    rules : Rules
+        How they were measured.
+    froc : dict
+        For each label, where lesions were counted: those found against false alarms a scan.
+    """
 
     table: CaseTable
     summary: tuple[LabelSummary, ...]
     rules: Rules
+    froc: dict[str, Froc] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +127,7 @@ class EvaluationRun:
 def evaluate_model(
     spec: ModelSpec,
     manifest: Manifest,
-    choice: CaseChoice = CaseChoice(),
+    choice: CaseChoice = EVERY_CASE,
     *,
     rules: Rules = USUAL,
     options: RunOptions = NOTHING_KEPT,
@@ -168,9 +169,9 @@ def evaluate_model(
     """
     start = time.perf_counter()
     cases = chosen_cases(manifest, choice)
-    values = _values_of_model(spec, manifest)
+    values = values_of_model(spec, manifest)
     control = control or JobControl()
-    loaders = [_Loader(manifest, case, values) for case in cases]
+    loaders = [CaseLoader(manifest, case, values) for case in cases]
     groups = [group_of(case, choice.split) for case in cases]
     result: ClassificationResult | SegmentationResult
     if spec.task == "classification":
@@ -180,12 +181,16 @@ def evaluate_model(
             raise _nothing_measured(manifest, failed)
         measured, result = found.answers.groups, _judged(found, seed, resamples)
     else:
+        # Predicted lesions are scored by the probabilities within them.
+        options = replace(options, keep_probability=rules.lesion_wise)
         table = yield from _segmented(spec, loaders, groups, options, control, rules)
         failed = tuple((case.case, case.error) for case in table.failed)
         if not table.measured:
             raise _nothing_measured(manifest, failed)
         measured = tuple(case.group for case in table.measured)
-        result = SegmentationResult(table, summarise(table, seed=seed), rules)
+        result = SegmentationResult(
+            table, summarise(table, seed=seed), rules, froc_of(table, seed, resamples)
+        )
     yield Done(
         EvaluationRun(
             spec.reference(combined_sha256(spec.weight_files)),
@@ -220,89 +225,22 @@ def compare_runs(first: EvaluationRun, second: EvaluationRun, *, seed: int = 0) 
     raise InputMismatch("one model segments, the other classifies: nothing to compare")
 
 
-def chosen_cases(manifest: Manifest, choice: CaseChoice) -> tuple[TrainCase, ...]:
-    """The cases with truth that were chosen.
-
-    Raises
-    ------
-    InputMismatch
-        When there is none.
-    MedcnnError
-        When the split names a case that the data set lacks.
-    """
-    if choice.part is None:
-        found = list(manifest.cases)
-    elif choice.split is not None:
-        found = [manifest.case(name) for name in choice.split.parts[choice.part]]
-    else:
-        found = [case for case in manifest.cases if case.part == choice.part]
-    cases = tuple(case for case in found if manifest.has_truth(case))
-    if not cases:
-        what = (
-            "labelled case" if choice.part is None else f"labelled case of the part {choice.part}"
-        )
-        raise InputMismatch(
-            f"the data set {manifest.name} has no {what}",
-            hint="name a split, or evaluate all cases" if choice.part else None,
-        )
-    return cases
-
-
-def group_of(case: TrainCase, split: Split | None) -> str:
-    """Whose case it is, as far as it is known: its group in the split, its patient, or itself."""
-    known = {} if split is None else split.groups
-    return known.get(case.id) or case.patient or case.id
-
-
-@dataclass(frozen=True)
-class _Loader:
-    """Reads one case when its turn comes, with the truth in the model's numbers."""
-
-    manifest: Manifest
-    case: TrainCase
-    values: tuple[int, ...]
-
-    def labels(self) -> tuple[Sequence[Volume], npt.NDArray[Any]]:
-        """Images, and the label map with the model's values."""
-        volumes = case_volumes(self.case, self.manifest)
-        own = label_values(self.manifest, self.case, volumes[0])
-        truth = own * 0
-        for number, value in enumerate(self.values, start=1):
-            truth[own == number] = value
-        return volumes, truth
-
-    def target(self) -> tuple[Sequence[Volume], int]:
-        """Images, and the number of the class among the model's outputs."""
-        truth = self.values[class_index(self.case, self.manifest)]
-        return case_volumes(self.case, self.manifest), truth
-
-
-def _values_of_model(spec: ModelSpec, manifest: Manifest) -> tuple[int, ...]:
-    """For each class of the data set its label value (or number of output) in the model."""
-    if spec.task != manifest.task:
-        raise InputMismatch(
-            f"{spec.title} is a model of {spec.task}, the data set {manifest.name} is one of "
-            f"{manifest.task}"
-        )
-    own = [(label.name.casefold(), label.value) for label in spec.labels]
-    if spec.task == "classification":
-        own = [(name, number) for number, (name, _) in enumerate(own)]
-    known = dict(own)
-    if len(manifest.classes) == len(own) == 1:
-        return (own[0][1],)  # whatever the two call it
-    strange = [name for name in manifest.classes if name.casefold() not in known]
-    if strange:
-        names = ", ".join(label.name for label in spec.labels)
-        raise InputMismatch(
-            f"{spec.title} does not know the class {strange[0]!r} of the data set {manifest.name}",
-            hint=f"the model's classes: {names}; `medcnn dataset make --class` renames",
-        )
-    return tuple(known[name.casefold()] for name in manifest.classes)
+def froc_of(table: CaseTable, seed: int = 0, resamples: int = RESAMPLES) -> dict[str, Froc]:
+    """FROC of each label whose lesions were scored, over the cases that were measured."""
+    scored: dict[str, list[tuple[Candidates, str]]] = {}
+    for case in table.measured:
+        for label in case.labels:
+            if label.candidates is not None:
+                scored.setdefault(label.name, []).append((label.candidates, case.group))
+    return {
+        name: froc([c for c, _ in of], [g for _, g in of], seed=seed, resamples=resamples)
+        for name, of in scored.items()
+    }
 
 
 def _classified(
     spec: ModelSpec,
-    loaders: Sequence[_Loader],
+    loaders: Sequence[CaseLoader],
     groups: Sequence[str],
     options: RunOptions,
     control: JobControl,
@@ -318,7 +256,7 @@ def _classified(
 
 def _segmented(
     spec: ModelSpec,
-    loaders: Sequence[_Loader],
+    loaders: Sequence[CaseLoader],
     groups: Sequence[str],
     options: RunOptions,
     control: JobControl,

@@ -12,6 +12,7 @@ from napari_medcnn.cli import output
 from napari_medcnn.cli.evaluation_tables import (
     classes_table,
     comparison_table,
+    froc_table,
     overall_table,
     segmentation_table,
     worst_table,
@@ -21,7 +22,8 @@ from napari_medcnn.core.errors import MedcnnError
 from napari_medcnn.core.events import CaseUpdate, Job, Message
 
 if TYPE_CHECKING:
-    from napari_medcnn.app.evaluation_run import CaseChoice, EvaluationRun
+    from napari_medcnn.app.evaluation_data import CaseChoice
+    from napari_medcnn.app.evaluation_run import EvaluationRun
     from napari_medcnn.evaluation.comparison import Comparison
     from napari_medcnn.training.manifest import Manifest
 
@@ -50,6 +52,12 @@ def evaluate(
     tolerance: Annotated[
         float, typer.Option(min=0, help="Of the normalised surface distance, in mm.")
     ] = 1.0,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Of the probability; a low one lets the FROC curve go further."
+        ),
+    ] = None,
     lesion_wise: Annotated[
         bool, typer.Option("--lesion-wise/--no-lesion-wise", help="Count whole lesions, too.")
     ] = True,
@@ -81,7 +89,13 @@ def evaluate(
         )
     specs = [find_model(name) for name in (model, against) if name is not None]
     manifest, choice = _data(data, part, split, fold)
-    options = replace(NOTHING_KEPT, device=device, threads=threads, accept_findings=accept_findings)
+    options = replace(
+        NOTHING_KEPT,
+        device=device,
+        threads=threads,
+        threshold=threshold,
+        accept_findings=accept_findings,
+    )
     rules = Rules(tolerance_mm=tolerance, lesion_wise=lesion_wise)
     runs = []
     for spec in specs:
@@ -105,7 +119,7 @@ def evaluate(
 
 def _data(source: Path, part: str, split: Path | None, fold: int) -> tuple[Manifest, CaseChoice]:
     """The data set, and which of its cases."""
-    from napari_medcnn.app.evaluation_run import CaseChoice
+    from napari_medcnn.app.evaluation_data import CaseChoice
     from napari_medcnn.training.sources import manifest_from
     from napari_medcnn.training.splits import read_split
 
@@ -140,6 +154,8 @@ def _print(run: EvaluationRun) -> None:
             output.out.print(text, soft_wrap=True, markup=False)
     else:
         output.out.print(segmentation_table(run.result.summary))
+        if run.result.froc:
+            output.out.print(froc_table(run.result.froc))
         output.out.print(worst_table(run.result.table))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
+
+from napari_medcnn.evaluation.froc import RATES
 
 if TYPE_CHECKING:
     from napari_medcnn.app.evaluation_run import ClassificationResult
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from napari_medcnn.evaluation.classification import ClassificationFigures
     from napari_medcnn.evaluation.comparison import Comparison
     from napari_medcnn.evaluation.confidence import Interval
+    from napari_medcnn.evaluation.froc import Froc
 
 SEGMENTATION = (
     ("dice", "Dice"),
@@ -75,6 +78,16 @@ def segmentation_table(summary: Sequence[LabelSummary]) -> Table:
                 ends = _ends(interval)
                 number = str(interval.cases)
                 view.add_row(escape(one.name), title, _number(interval.estimate), ends, number)
+    return view
+
+
+def froc_table(found: Mapping[str, Froc]) -> Table:
+    """Lesions found at each number of false alarms a scan."""
+    view = _table("label", *(f"{rate:g}" for rate in RATES), "mean (CPM)", "95 % interval")
+    view.title, view.title_justify = "lesions found at so many false alarms a scan", "left"
+    for name, one in found.items():
+        shares = [_number(share) for share in one.at_rates] or ["–"] * len(RATES)
+        view.add_row(escape(name), *shares, _number(one.score.estimate), _ends(one.score))
     return view
 
 

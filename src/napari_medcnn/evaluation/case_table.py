@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_medcnn.core.atomic import write_json, write_text
 from napari_medcnn.evaluation.confidence import Interval, bootstrap_interval
+from napari_medcnn.evaluation.froc import Candidates
 from napari_medcnn.evaluation.lesion_wise import LesionWise
 from napari_medcnn.evaluation.overlap import Overlap
 
@@ -45,12 +46,13 @@ MEAN = "mean of labels"
 
 @dataclass(frozen=True)
 class LabelFigures:
-    """One label in one case; `lesions` only where they were asked for."""
+    """One label in one case; `lesions` and `candidates` only where they were asked for."""
 
     value: int
     name: str
     overlap: Overlap
     lesions: LesionWise | None = None
+    candidates: Candidates | None = None
 
     def figures(self) -> dict[str, float | None]:
         """Every figure by its name in the table."""

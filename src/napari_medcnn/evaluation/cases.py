@@ -15,6 +15,7 @@ from napari_medcnn.core.events import CaseUpdate, Done, Event, Job, JobControl, 
 from napari_medcnn.core.segmentation import Label, Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.evaluation.case_table import CaseFigures, LabelFigures, worst_first
+from napari_medcnn.evaluation.froc import score_candidates
 from napari_medcnn.evaluation.lesion_wise import MIN_IOU, match_lesions
 from napari_medcnn.evaluation.overlap import TOLERANCE_MM, measure_overlap
 from napari_medcnn.inference.loaded import LoadedModel, load_model
@@ -120,6 +121,7 @@ def measure_case(
     labels: Sequence[Label],
     rules: Rules = Rules(),
     min_lesion_volume_mm3: float = 0.0,
+    probability: LabelMap | None = None,
 ) -> tuple[LabelFigures, ...]:
     """Every label of one result against the truth.
 
@@ -131,6 +133,8 @@ def measure_case(
         The model's.
     min_lesion_volume_mm3 : float
         Components below it are no lesions.
+    probability : numpy.ndarray, optional
+        ``(z, y, x)``, of each voxel's label: scores the predicted lesions, where lesions count.
 
     Raises
     ------
@@ -152,16 +156,15 @@ def measure_case(
             tolerance_mm=rules.tolerance_mm,
             spacing_known=volume.spacing_known,
         )
-        lesions = None
+        lesions = candidates = None
         if rules.lesion_wise:
-            lesions = match_lesions(
-                one,
-                other,
-                geometry.voxel_volume_mm3,
-                min_iou=rules.min_iou,
-                min_volume_mm3=min_lesion_volume_mm3,
-            )
-        found.append(LabelFigures(label.value, label.name, overlap, lesions))
+            voxel, least = geometry.voxel_volume_mm3, min_lesion_volume_mm3
+            lesions = match_lesions(one, other, voxel, min_iou=rules.min_iou, min_volume_mm3=least)
+            if probability is not None:
+                candidates = score_candidates(
+                    one, probability, other, voxel, min_iou=rules.min_iou, min_volume_mm3=least
+                )
+        found.append(LabelFigures(label.value, label.name, overlap, lesions, candidates))
     return tuple(found)
 
 
@@ -178,7 +181,13 @@ def _one(
         control.checkpoint()
         result = yield from _segmented(volumes, loaded, control)
         labels = measure_case(
-            result, truth, volumes[0], spec.labels, rules, spec.min_lesion_volume_mm3
+            result.array,
+            truth,
+            volumes[0],
+            spec.labels,
+            rules,
+            spec.min_lesion_volume_mm3,
+            result.probability,
         )
     except (Cancelled, ModelError):
         raise
@@ -191,11 +200,11 @@ def _one(
 
 def _segmented(
     volumes: Sequence[Volume], loaded: LoadedModel, control: JobControl
-) -> Generator[Event, None, LabelMap]:
-    """The label map; the run's own events are passed on."""
+) -> Generator[Event, None, Segmentation]:
+    """The result; the run's own events are passed on."""
     for event in segment(volumes, loaded.spec, control, loaded.options, loaded):
         if not isinstance(event, Done):
             yield event
         elif isinstance(event.result, Segmentation):
-            return event.result.array
+            return event.result
     raise RuntimeError("the run ended without a result")

@@ -36,8 +36,6 @@ class Candidates:
 
     Parameters
     ----------
-    case, group : str
-        Its id, and its patient.
     truths : int
         Number of true lesions.
     scores : numpy.ndarray
@@ -46,8 +44,6 @@ class Candidates:
         ``(candidate,)``, whether it has a partner among the true lesions.
     """
 
-    case: str
-    group: str
     truths: int
     scores: Floats
     hits: npt.NDArray[np.bool_]
@@ -84,8 +80,6 @@ class Froc:
 
 
 def score_candidates(
-    case: str,
-    group: str,
     prediction: Mask,
     probability: npt.NDArray[Any],
     truth: Mask,
@@ -99,8 +93,6 @@ def score_candidates(
 
     Parameters
     ----------
-    case, group : str
-        Its id, and its patient.
     prediction, truth : numpy.ndarray
         ``(z, y, x)`` on one grid; other than 0 is inside. The lower the threshold that the
         prediction was made with, the further the curve goes.
@@ -130,18 +122,26 @@ def score_candidates(
     of = ndimage.maximum if score == "max" else ndimage.mean
     scores = np.asarray(of(probability, pairs.found, numbers), dtype=np.float64).reshape(-1)
     if not (scores > 0).all():
-        raise InputMismatch("a predicted lesion has no probability above 0", source=case)
+        raise InputMismatch("a predicted lesion has no probability above 0")
     hits = np.isin(numbers, [found for found, _ in pairs.partners])
-    return Candidates(case, group, len(pairs.true_sizes), scores, hits)
+    return Candidates(len(pairs.true_sizes), scores, hits)
 
 
-def froc(cases: Sequence[Candidates], *, seed: int = 0, resamples: int = RESAMPLES) -> Froc:
+def froc(
+    cases: Sequence[Candidates],
+    groups: Sequence[str],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Froc:
     """The curve over all cases, and its score with an interval, patients resampled.
 
     Parameters
     ----------
     cases : sequence of Candidates
         Cases without lesions belong to it: they have false alarms, too.
+    groups : sequence of str
+        The patient of each case.
     seed, resamples : int
         Of the bootstrap.
 
@@ -155,7 +155,6 @@ def froc(cases: Sequence[Candidates], *, seed: int = 0, resamples: int = RESAMPL
     lesions = sum(case.truths for case in cases)
     scores = np.concatenate([case.scores for case in cases])
     hits = np.concatenate([case.hits for case in cases])
-    groups = [case.group for case in cases]
     if not lesions:
         none = np.empty(0)
         missing = Interval(None, None, None, len(cases), len(set(groups)), note="does not exist")
