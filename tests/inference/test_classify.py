@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -29,11 +32,13 @@ from napari_medcnn.io.read import read
 from napari_medcnn.models.bundle import read_bundle
 from napari_medcnn.models.spec import ModelSpec
 from tests.classification_factory import (
+    exported,
     picture_classifier,
     sigmoid,
     volume_classifier,
     with_temperature,
 )
+from tests.training.made_run import picture_job
 
 CPU = RunOptions(device="cpu", threads=1)
 FRAMES = FrameAxis("time")
@@ -163,18 +168,53 @@ def test_a_slice_is_classified_as_the_picture_that_is_seen_of_it(
     assert (found.axis, found.items[index].number) == (axis, index)
 
 
-def test_slices_of_an_image_that_is_stored_otherwise_are_seen_the_same_way_up(
-    pictures: Path,
+def stored_in_all_ways(volume: Volume, folder: Path) -> Iterator[Volume]:
+    """The same image from files whose axes run in each of the 48 orders and directions."""
+    image = nib.Nifti1Image(volume.array.transpose(2, 1, 0), volume.geometry.to_ras_affine())
+    for number, order in enumerate(itertools.permutations(range(3))):
+        for flips in itertools.product((1, -1), repeat=3):
+            turned = image.as_reoriented(list(zip(order, flips, strict=True)))
+            file = folder / f"{number}{flips}.nii.gz"
+            nib.save(turned, file)
+            (found,) = read(file)
+            yield found
+
+
+def test_however_an_image_is_stored_its_slices_and_lesions_get_the_same_classes(
+    pictures: Path, volumes: Path, tmp_path: Path
 ) -> None:
-    volume = scan((6, 15, 14))
-    turned = Volume(
-        volume.array, volume.geometry, source=replace(volume.source, geometry=volume.geometry)
-    )
-    spec = read_bundle(pictures)
-    np.testing.assert_array_equal(
-        classified(turned, spec, unit="slice").probabilities,
-        classified(volume, spec, unit="slice").probabilities,
-    )
+    volume, centre = scan((6, 13, 11)), (3, 7, 5)
+    flat, deep = read_bundle(pictures), read_bundle(volumes)
+    with Classifier(flat, CPU) as loaded:
+        slices = classified(volume, flat, unit="slice", axis=1, loaded=loaded)
+        lesion = classified(volume, deep, unit="lesion", lesions=lesions_of(volume, centre))
+        ways = 0
+        for stored in stored_in_all_ways(volume, tmp_path):
+            again = classified(stored, flat, unit="slice", axis=1, loaded=loaded)
+            np.testing.assert_allclose(again.probabilities, slices.probabilities, atol=AGREEMENT)
+            table = lesions_of(stored, centre)
+            there = classified(stored, deep, unit="lesion", lesions=table)
+            np.testing.assert_allclose(there.probabilities, lesion.probabilities, atol=AGREEMENT)
+            expected = pytest.approx(lesion.items[0].centre_lps_mm, abs=1e-3)
+            assert there.items[0].centre_lps_mm == expected
+            ways += 1
+    assert ways == 48
+
+
+def test_channels_are_one_image_each_or_the_frames_of_one(tmp_path: Path) -> None:
+    job = picture_job(tmp_path / "pictures")
+    cases = tuple(replace(case, images=case.images * 2) for case in job.manifest.cases)
+    both = replace(job, manifest=replace(job.manifest, channels=("a", "b"), cases=cases))
+    spec = read_bundle(exported(tmp_path, both))
+    first, second = scan((5, 15, 14)), scan((5, 15, 14), seed=1)
+    found = classified([first, second], spec, unit="slice")
+    swapped = classified([second, first], spec, unit="slice")
+    assert np.abs(found.probabilities - swapped.probabilities).max() > 10 * AGREEMENT
+    frames = np.stack([first.array, second.array])
+    together = classified(Volume(frames, first.geometry, frames=FRAMES), spec, unit="slice")
+    np.testing.assert_array_equal(together.probabilities, found.probabilities)
+    with pytest.raises(InputMismatch, match=r"takes 2 image\(s\) \(a, b\), not 1"):
+        classified(first, spec, unit="slice")
 
 
 def test_the_probabilities_of_a_batch_are_those_of_one_after_the_other(pictures: Path) -> None:

@@ -22,7 +22,6 @@ from napari_medcnn.core.classification import Classification, Unit
 from napari_medcnn.core.errors import InputMismatch
 from napari_medcnn.core.events import Done, Event, Fallback, Job, JobControl, Progress
 from napari_medcnn.core.lesion import LesionTable
-from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.models.spec import ModelSpec
 
@@ -151,9 +150,8 @@ def classify_case(
     yield Progress(READING, 1, 1)
 
     restart_peak()
-    lesions = yield from _lesions(read, parts, options, control)
-    found: Classification | None = None
     fallbacks: list[Fallback] = []
+    lesions = yield from _lesions(read, parts, options, control, fallbacks)
     job = classify(
         read.volumes,
         spec,
@@ -164,17 +162,7 @@ def classify_case(
         control=control,
         loaded=loaded,
     )
-    read.clock.start()
-    for event in job:
-        read.clock.on_event(event)
-        if isinstance(event, Done):
-            found = event.result
-            break
-        if isinstance(event, Fallback):
-            fallbacks.append(event)
-        yield event
-    if found is None:
-        raise RuntimeError("the model's job ended without a result")
+    found: Classification = yield from _followed(job, read, fallbacks)
     peak = peak_memory_gb()
     control.checkpoint()
     yield Progress(WRITING, 0, 1)
@@ -196,40 +184,43 @@ def _read(case: Case, spec: ModelSpec, folder: Path, options: CaseOptions) -> Re
     return ReadCase(case, folder, volumes, request_of(case, spec, options), clock)
 
 
+def _followed(job: Job, read: ReadCase, fallbacks: list[Fallback]) -> Generator[Event, None, Any]:
+    """A model's result; its events are passed on, timed, and its fallbacks kept."""
+    read.clock.start()
+    for event in job:
+        read.clock.on_event(event)
+        if isinstance(event, Done):
+            return event.result
+        if isinstance(event, Fallback):
+            fallbacks.append(event)
+        yield event
+    raise RuntimeError("the model's job ended without a result")
+
+
 def _lesions(
-    read: ReadCase, parts: Parts, options: CaseOptions, control: JobControl
+    read: ReadCase,
+    parts: Parts,
+    options: CaseOptions,
+    control: JobControl,
+    fallbacks: list[Fallback],
 ) -> Generator[Event, None, LesionTable | None]:
     """The lesions to classify: those of a label map, or those that a model finds."""
     from napari_medcnn.imaging.lesions import find_lesions
+    from napari_medcnn.inference.segment import segment
+    from napari_medcnn.io.read import read_segmentation
 
     volume = read.volumes[0]
-    if parts.unit != "lesion":
-        return None
     if parts.labels is not None:
-        from napari_medcnn.io.read import read_segmentation
-
         segmentation = read_segmentation(parts.labels, volume)
+    elif parts.finder is not None:
+        job = segment(volume, parts.finder, control, options.run)
+        segmentation = yield from _followed(job, read, fallbacks)
     else:
-        segmentation = yield from _segmented(volume, parts, options, control)
+        return None
     advised = segmentation.advised_min_volume_mm3
     smallest = advised if options.min_volume_mm3 is None else options.min_volume_mm3
     accepted = options.run.accept_findings
     return find_lesions(segmentation, volume, min_volume_mm3=smallest, accept_blocking=accepted)
-
-
-def _segmented(
-    volume: Volume, parts: Parts, options: CaseOptions, control: JobControl
-) -> Generator[Event, None, Segmentation]:
-    from napari_medcnn.inference.segment import segment
-
-    if parts.finder is None:
-        raise ValueError("there is no model that finds lesions")
-    for event in segment(volume, parts.finder, control, options.run):
-        if isinstance(event, Done):
-            found: Segmentation = event.result
-            return found
-        yield event
-    raise RuntimeError("the model's job ended without a result")
 
 
 def _write(

@@ -40,11 +40,13 @@ def list_(as_json: JsonOption = False) -> None:
         output.print_json({"models": [describe(spec) for spec in found]})
         return
     view = Table(header_style="bold")
-    for heading in ("model", "task", "version", "input", "what it does", "licence"):
+    view.add_column("model", no_wrap=True)
+    for heading in ("version", "input", "what it does", "licence"):
         view.add_column(heading)
     for spec in found:
         channels = ", ".join(f"{c.modality} {c.name}".strip() for c in spec.channels)
-        view.add_row(spec.id, spec.task, spec.version, channels, spec.one_liner, spec.licence)
+        name = f"{escape(spec.id)}\n[dim]{spec.task}[/]"
+        view.add_row(name, spec.version, channels, spec.one_liner, spec.licence)
     output.out.print(view)
     output.print_notice()
 
