@@ -44,6 +44,7 @@ LIGHT_MODULES = (
     "models.spec",
     "models.registry",
     "models.bundle",
+    "inference.classify_check",
     "inference.plan",
     "training.check",
     "training.checkpoint",

@@ -375,6 +375,12 @@ def test_weights_that_are_no_numbers_are_told(tmp_path: Path) -> None:
         classified(scan((1, 15, 14)), read_bundle(bundle))
 
 
+def test_an_image_of_a_size_that_the_network_does_not_take_is_told(tmp_path: Path) -> None:
+    bundle = picture_classifier(tmp_path, how=lambda c: c["preprocessing"]["transforms"].pop(2))
+    with pytest.raises(ModelError, match="does not take an image of 14 × 15 × 1 voxels"):
+        classified(scan((1, 15, 14)), read_bundle(bundle))
+
+
 def test_what_does_not_fit_is_refused_with_what_to_do(
     pictures: Path, volumes: Path, tmp_path: Path
 ) -> None:

@@ -76,7 +76,9 @@ def test_temperature_activation_and_patch_are_read(tmp_path: Path) -> None:
     spec = read_bundle(bundle)
     assert spec.temperature == pytest.approx(1.7)
     assert spec.patch == Patch((4, 6, 8), (2.0, 1.0, 1.0))
-    assert spec.roi_size == (4, 6, 8)
+    assert spec.roi_size == (12, 12, 12), "patches are resized like all images"
+    without = changed(bundle, how=lambda c: c["preprocessing"]["transforms"].pop(3))
+    assert read_bundle(without).roi_size == (4, 6, 8)
 
 
 def test_a_sigmoid_lets_one_class_stand_alone(tmp_path: Path) -> None:

@@ -94,7 +94,8 @@ class Classifier:
         Raises
         ------
         ModelError
-            When the network gives no numbers, or others than its bundle says.
+            When the network does not take the images, gives no numbers, or others than its bundle
+            says.
         OutOfMemory
             As torch says it, when one image is too much.
         Cancelled
@@ -106,6 +107,8 @@ class Classifier:
             try:
                 found = self._run(images, control)
             except Exception as error:
+                if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+                    raise self._refusal(images[0], error) from error
                 if not is_out_of_memory(error) or self._is_at_least():
                     raise
                 traceback.clear_frames(error.__traceback__)
@@ -151,6 +154,16 @@ class Classifier:
                 source=self.spec.path,
             )
         return logits
+
+    def _refusal(self, image: torch.Tensor, error: RuntimeError) -> ModelError:
+        """What is said where torch refuses an image, as a dense layer does one of another size."""
+        size = " × ".join(str(n) for n in image.shape[1:])
+        reason = str(error).strip().partition("\n")[0]
+        return ModelError(
+            f"the network does not take an image of {size} voxels: {reason}",
+            source=self.spec.path,
+            hint="does its preprocessing bring images to the size that it was trained with?",
+        )
 
     def _is_at_least(self) -> bool:
         return self.batch == 1 and self.device == "cpu"

@@ -60,7 +60,7 @@ def classification_parts(
     _agree(own, activation, temperature)
     patch = _patch(own, network["spatial_dims"])
     steps, _ = read_preprocessing(config)
-    z, y, x = stated_size(steps) or (0, 0, 0) if patch is None else patch.size
+    z, y, x = stated_size(steps) or ((0, 0, 0) if patch is None else patch.size)
     return {
         "task": "classification",
         "network": network,
