@@ -20,6 +20,7 @@ from napari_medcnn.inference.explain_options import ExplainOptions
 from napari_medcnn.io.read import read
 from napari_medcnn.models.bundle import read_bundle
 from tests.bundle_factory import make_bundle
+from tests.classification_factory import picture_classifier, volume_classifier
 from tests.inference.conftest import from_file, smooth_image, write_nifti
 from tests.inference.explain_factory import (
     SHAPE,
@@ -347,3 +348,21 @@ def test_the_map_of_a_picture_has_one_slice_and_lies_on_it() -> None:
     )
     assert found.array.shape == (1, 20, 14)
     np.testing.assert_array_equal(found.array > 0, image > 1)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_classifiers_as_a_training_exports_them_are_explained(tmp_path, dimensions) -> None:
+    make = picture_classifier if dimensions == 2 else volume_classifier
+    spec = read_bundle(make(tmp_path))
+    array = smooth_image((1, 15, 17) if dimensions == 2 else (9, 17, 15)) * 255
+    grid = Geometry.from_spacing(array.shape, (2.0, 1.0, 1.0))
+    volume = from_file(array, grid, modality="")
+    for method in METHODS:
+        found, _ = explained(
+            explain(volume, spec, method=method, target=spec.labels[1].name, options=CPU)
+        )
+        assert found.array.shape == array.shape
+        assert found.model.id == spec.id
+        assert found.region == "the whole image"
+        assert np.isfinite(found.array).all()
+        assert np.isfinite(found.score)
