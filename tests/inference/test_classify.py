@@ -304,6 +304,30 @@ def test_a_network_of_pictures_sees_a_lesion_in_the_slice_through_it(
     )
 
 
+def test_a_patch_has_the_spacing_that_the_bundle_states(tmp_path: Path) -> None:
+    # Twice as coarse, so that the voxels of the patch are every second one of the image.
+    volume, centre = scan((9, 25, 21)), (4, 12, 10)
+    table = lesions_of(volume, centre)
+    coarse = volume.array[::2, ::2, ::2]
+    about = {"size": [4, 5, 6], "spacing_mm": [4.0, 2.0, 3.0]}
+    deep = volume_classifier(tmp_path / "deep", lambda own: own.update(patch=about))
+    found = classified(volume, read_bundle(deep), unit="lesion", lesions=table)
+    patch = around(replace(volume, array=coarse, geometry=grid_of(coarse)), (2, 6, 5), (4, 5, 6))
+    expected = by_monai(deep, written(patch, tmp_path / "patch.nii.gz"))
+    np.testing.assert_allclose(found.probabilities[0], expected, atol=AGREEMENT)
+
+    about = {"size": [1, 5, 7], "spacing_mm": [1.0, 2.0, 3.0]}
+    flat = read_bundle(picture_classifier(tmp_path / "flat", lambda own: own.update(patch=about)))
+    found = classified(volume, flat, unit="lesion", lesions=table)
+    seen = volume.array[4:5, ::2, ::2][:, 4:9, 2:9]
+    alone = classified(Volume(seen, grid_of(seen)), flat)
+    np.testing.assert_allclose(found.probabilities, alone.probabilities, atol=AGREEMENT)
+
+
+def grid_of(array: np.ndarray) -> Geometry:
+    return Geometry.from_spacing(array.shape, (1.0, 1.0, 1.0))
+
+
 def test_an_image_without_lesions_has_no_items(volumes: Path) -> None:
     volume = scan()
     found = classified(volume, read_bundle(volumes), unit="lesion", lesions=lesions_of(volume))
