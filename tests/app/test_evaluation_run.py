@@ -54,7 +54,7 @@ def test_a_segmentation_has_figures_lesions_and_files(
 ) -> None:
     run = measured(steps, data)
     assert isinstance(run.result, SegmentationResult)
-    assert (run.cases, run.patients, run.patients_known, run.part) == (8, 8, True, "all")
+    assert (run.cases, run.patients, run.resampled, run.part) == (8, 8, "patients", "all")
     case = run.result.table.cases[0]
     assert case.dice is not None and case.dice < 1
     lesions = case.labels[0].lesions
@@ -84,6 +84,9 @@ def test_a_part_is_the_makers_or_the_splits(steps: ModelSpec, data: Manifest) ->
     )
     run = measured(steps, data, CaseChoice("test", split))
     assert (run.cases, run.patients, run.part) == (2, 1, "test")
+    unnamed = replace(data, cases=tuple(replace(case, patient=None) for case in data.cases))
+    assert measured(steps, unnamed, CaseChoice("test", split)).resampled == "groups"
+    assert measured(steps, unnamed, CaseChoice("test")).resampled == "cases"
     with pytest.raises(InputMismatch, match="no labelled case of the part validation"):
         measured(steps, data, CaseChoice("validation"))
 

@@ -90,7 +90,7 @@ def test_counted_figures_are_scikit_learns(seed: int) -> None:
 def test_hausdorff_is_brute_force_in_patient_space(seed: int, grid: Geometry) -> None:
     found, true = blobs(seed), blobs(seed + 100, level=0.1)
     expected = brute_force_hd95(found, true, grid)
-    assert hd95_mm(found, true, grid) == pytest.approx(expected, abs=1e-5)
+    assert hd95_mm(found, true, grid) == pytest.approx(expected, abs=1e-6)
 
 
 def test_masks_at_the_border_have_a_surface_there() -> None:
@@ -98,7 +98,7 @@ def test_masks_at_the_border_have_a_surface_there() -> None:
     part = whole.copy()
     part[:2] = False
     expected = brute_force_hd95(part, whole, GRID)
-    assert hd95_mm(part, whole, GRID) == pytest.approx(expected, abs=1e-5)
+    assert hd95_mm(part, whole, GRID) == pytest.approx(expected, abs=1e-6)
     assert hd95_mm(whole, whole, GRID) == 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy.typing as npt
 
@@ -14,6 +14,8 @@ from napari_medcnn.models.spec import ModelSpec
 from napari_medcnn.training.label_on_grid import label_values
 from napari_medcnn.training.manifest import Manifest, Part, Split, TrainCase
 from napari_medcnn.training.prepared_case import case_volumes, class_index
+
+Unit: TypeAlias = Literal["patients", "groups", "cases"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,13 @@ def group_of(case: TrainCase, split: Split | None) -> str:
     """Whose case it is, as far as it is known: its group in the split, its patient, or itself."""
     known = {} if split is None else split.groups
     return known.get(case.id) or case.patient or case.id
+
+
+def resampled_unit(cases: Sequence[TrainCase], split: Split | None) -> Unit:
+    """What :func:`group_of` gives for these cases."""
+    if all(case.patient is not None for case in cases):
+        return "patients"
+    return "groups" if split is not None and split.groups else "cases"
 
 
 @dataclass(frozen=True)

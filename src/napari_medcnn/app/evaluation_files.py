@@ -70,7 +70,7 @@ def figures_json(run: EvaluationRun) -> dict[str, Any]:
         "part": run.part,
         "cases": run.cases,
         "patients": run.patients,
-        "patients_known": run.patients_known,
+        "resampled": run.resampled,
         "failed": [{"case": case, "reason": reason} for case, reason in run.failed],
         "seconds": run.seconds,
     }

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field, replace
 from napari_medcnn.app.evaluation_data import (
     CaseChoice,
     CaseLoader,
+    Unit,
     chosen_cases,
     group_of,
+    resampled_unit,
     values_of_model,
 )
 from napari_medcnn.core.errors import InputMismatch, MedcnnError
 from napari_medcnn.core.events import Done, Event, Job, JobControl
 from napari_medcnn.core.segmentation import ModelReference
 from napari_medcnn.evaluation.calibration import CalibrationFigures, calibration_figures
-from napari_medcnn.evaluation.case_table import CaseTable, LabelSummary, summarise
+from napari_medcnn.evaluation.case_table import CaseTable, LabelSummary, froc_of, summarise
 from napari_medcnn.evaluation.cases import NOTHING_KEPT, LabelledCase, Rules, evaluate_cases
 from napari_medcnn.evaluation.classification import (
     RESAMPLES,
@@ -27,7 +29,7 @@ from napari_medcnn.evaluation.classification import (
 from napari_medcnn.evaluation.classified_cases import ClassCase, ClassifiedCases, classify_cases
 from napari_medcnn.evaluation.comparison import Comparison, compare_answers, compare_tables
 from napari_medcnn.evaluation.curves import Curve, pr_curves, roc_curves
-from napari_medcnn.evaluation.froc import Candidates, Froc, froc
+from napari_medcnn.evaluation.froc import Froc
 from napari_medcnn.evaluation.reliability import Reliability, reliability
 from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.models.spec import ModelSpec
@@ -100,10 +102,11 @@ class EvaluationRun:
     part : str
         ``"all"``, or the part of it.
     cases, patients : int
-        How many were measured, and of how many patients (or groups, or cases where neither is
-        known).
-    patients_known : bool
-        Whether the data set names the patient of every case.
+        How many were measured, and of how many patients, or what stands for them.
+    resampled : {"patients", "groups", "cases"}
+        What was drawn for the intervals: the patients, where the data set names those of all cases;
+        else the groups of the split; else single cases, which makes intervals too narrow where
+        several are of one patient.
     result : ClassificationResult or SegmentationResult
         The figures.
     failed : tuple of (case, reason)
@@ -118,7 +121,7 @@ class EvaluationRun:
     part: str
     cases: int
     patients: int
-    patients_known: bool
+    resampled: Unit
     result: ClassificationResult | SegmentationResult
     failed: tuple[tuple[str, str], ...]
     seconds: float
@@ -189,7 +192,7 @@ def evaluate_model(
             raise _nothing_measured(manifest, failed)
         measured = tuple(case.group for case in table.measured)
         result = SegmentationResult(
-            table, summarise(table, seed=seed), rules, froc_of(table, seed, resamples)
+            table, summarise(table, seed=seed), rules, froc_of(table, seed=seed)
         )
     yield Done(
         EvaluationRun(
@@ -199,7 +202,7 @@ def evaluate_model(
             choice.part or "all",
             len(measured),
             len(set(measured)),
-            all(case.patient is not None for case in cases),
+            resampled_unit(cases, choice.split),
             result,
             failed,
             round(time.perf_counter() - start, 2),
@@ -223,19 +226,6 @@ def compare_runs(first: EvaluationRun, second: EvaluationRun, *, seed: int = 0) 
         if answers is not None and others is not None:
             return compare_answers(answers, others, seed=seed)
     raise InputMismatch("one model segments, the other classifies: nothing to compare")
-
-
-def froc_of(table: CaseTable, seed: int = 0, resamples: int = RESAMPLES) -> dict[str, Froc]:
-    """FROC of each label whose lesions were scored, over the cases that were measured."""
-    scored: dict[str, list[tuple[Candidates, str]]] = {}
-    for case in table.measured:
-        for label in case.labels:
-            if label.candidates is not None:
-                scored.setdefault(label.name, []).append((label.candidates, case.group))
-    return {
-        name: froc([c for c, _ in of], [g for _, g in of], seed=seed, resamples=resamples)
-        for name, of in scored.items()
-    }
 
 
 def _classified(

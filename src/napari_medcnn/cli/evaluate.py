@@ -140,10 +140,14 @@ def _told(events: Job) -> Job:
 def _print(run: EvaluationRun) -> None:
     from napari_medcnn.app.evaluation_run import ClassificationResult
 
-    whose = "patients" if run.patients_known else "groups (patients are not all known)"
+    whose = {
+        "patients": f" of {run.patients} patients",
+        "groups": f" in {run.patients} groups of the split (patients are not known)",
+        "cases": " (patients are not known: if several are of one, the intervals are too narrow)",
+    }[run.resampled]
     failed = f", {len(run.failed)} failed" if run.failed else ""
     output.out.print(
-        f"{run.model.title or run.model.id}: {run.cases} cases of {run.patients} {whose}{failed}",
+        f"{run.model.title or run.model.id}: {run.cases} cases{whose}{failed}",
         soft_wrap=True,
         markup=False,
     )

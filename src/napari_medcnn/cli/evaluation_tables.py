@@ -60,7 +60,9 @@ def overall_table(result: ClassificationResult) -> Table:
 
 def classes_table(figures: ClassificationFigures) -> Table:
     """Figures of each class, and how many of its cases were said to be of which."""
-    view = _table("class", "cases", "recall", "precision", "specificity", "F1", "ROC AUC", "PR AUC")
+    view = _table(
+        "class", "cases", "recall", "precision", "specificity", "F1", "ROC\nAUC", "PR\nAUC"
+    )
     for one in figures.by_class:
         values = (one.recall, one.precision, one.specificity, one.f1, one.auc)
         cells = [_number(value.estimate) for value in (*values, one.average_precision)]
@@ -117,7 +119,7 @@ def comparison_table(compared: Comparison, first: str, second: str) -> Table:
 
 
 def _table(*headings: str) -> Table:
-    view = Table(box=SIMPLE_HEAD, header_style="bold")
+    view = Table(box=SIMPLE_HEAD, header_style="bold", collapse_padding=True, pad_edge=False)
     for number, heading in enumerate(headings):
         view.add_column(escape(heading), justify="right" if number else "left")
     return view

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_medcnn.core.atomic import write_json, write_text
 from napari_medcnn.evaluation.confidence import Interval, bootstrap_interval
-from napari_medcnn.evaluation.froc import Candidates
+from napari_medcnn.evaluation.froc import Candidates, Froc, froc
 from napari_medcnn.evaluation.lesion_wise import LesionWise
 from napari_medcnn.evaluation.overlap import Overlap
 
@@ -156,6 +156,18 @@ def summarise(table: CaseTable, *, seed: int = 0) -> tuple[LabelSummary, ...]:
         LabelSummary(MEAN, {"dice": mean}),
         *(LabelSummary(name, _of_label(cases, name, seed)) for name in names),
     )
+
+
+def froc_of(table: CaseTable, *, seed: int = 0) -> dict[str, Froc]:
+    """FROC of each label whose lesions were scored, over the cases that were measured."""
+    scored: dict[str, list[tuple[Candidates, str]]] = {}
+    for case in table.measured:
+        for label in case.labels:
+            if label.candidates is not None:
+                scored.setdefault(label.name, []).append((label.candidates, case.group))
+    return {
+        name: froc([c for c, _ in of], [g for _, g in of], seed=seed) for name, of in scored.items()
+    }
 
 
 def write_table(folder: Path, table: CaseTable, summary: Sequence[LabelSummary]) -> None:
