@@ -16,7 +16,7 @@ import torch
 from napari_medcnn.core.errors import InputMismatch
 from napari_medcnn.core.explanation import Method
 from napari_medcnn.inference.explain_options import Baseline
-from napari_medcnn.inference.explain_score import ClassScore, SummedScore
+from napari_medcnn.inference.explain_score import ClassScore, ShiftedScore
 
 OCCLUDERS_AN_AXIS = 6
 """The cube that hides is this part of the window, where nobody says how large it is."""
@@ -152,7 +152,7 @@ def _cam(score: ClassScore, method: Method, layer: str | None) -> Any:
         raise InputMismatch(f"{method} looks into a layer, and none was named")
     kind = GradCAM if method == "gradcam" else GradCAMpp
     return kind(
-        SummedScore(score),
+        ShiftedScore(score),
         target_layers=f"score.network.{layer}",
         postprocessing=lambda values: values,  # MONAI's own turns large into small
     )

@@ -55,12 +55,13 @@ class ClassScore(torch.nn.Module):
         return (values * self.weights).flatten(1).sum(1, keepdim=True)
 
 
-class SummedScore(torch.nn.Module):
-    """The score as Grad-CAM takes it: summed over the region, and shifted to zero.
+class ShiftedScore(torch.nn.Module):
+    """The score as Grad-CAM takes it: shifted to zero, its gradients kept.
 
     Grad-CAM++ multiplies by the score's exponential, which is beyond all numbers for large logits
-    and cancels in the map; and it divides by powers of gradients, which are nothing when a mean
-    over many voxels shares them out. Grad-CAM itself knows no factor.
+    and cancels in the map. It also weighs squares of gradients against their cubes, so that a
+    score's scale matters to it: of a sum over a region in place of the mean little is left but the
+    cubes, and the map leaves the region.
     """
 
     def __init__(self, score: ClassScore) -> None:
@@ -68,11 +69,9 @@ class SummedScore(torch.nn.Module):
         self.score = score
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """The score ``(batch, 1)``: its gradients count."""
+        """Zero ``(batch, 1)`` with the score's gradients."""
         score: torch.Tensor = self.score(images)
-        weights = self.score.weights
-        total = score if weights is None else score / weights.max()
-        return total - total.detach()
+        return score - score.detach()
 
 
 def first_output(output: Any) -> torch.Tensor:
