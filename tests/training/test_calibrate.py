@@ -84,6 +84,8 @@ def test_the_bundle_has_the_temperature_and_what_it_was_fitted_on(made: Exported
     assert found["nll_after"] <= found["nll_before"]
     assert found["temperature"] != 1
     assert read_bundle(made.bundle).temperature == pytest.approx(found["temperature"])
+    card = (made.bundle / "docs" / "README.md").read_text()
+    assert f"temperature {found['temperature']:.3f}, fitted on 32 validation cases" in card
     assert made.held_out is not None and made.held_out.part == "test"
 
 
@@ -141,6 +143,7 @@ def test_too_few_validation_cases_are_told_and_the_bundle_comes_uncalibrated(
     told = [event.text for event in events if isinstance(event, Message)]
     assert any("not calibrated: 3 validation cases are too few" in text for text in told)
     assert "calibration" not in about(result.bundle)
+    assert "nothing was calibrated" in (result.bundle / "docs" / "README.md").read_text()
 
 
 def test_cancelling_leaves_a_bundle_without_a_temperature(job: TrainJob, tmp_path: Path) -> None:

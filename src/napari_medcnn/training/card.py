@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from napari_medcnn.core.segmentation import ModelReference
+from napari_medcnn.evaluation.calibration import Temperature
 from napari_medcnn.models.spec import Step
 from napari_medcnn.training.bundle_config import INTENDED_USE, one_liner
 from napari_medcnn.training.card_figures import counted, figures_text, table
@@ -56,6 +57,8 @@ class Making:
         What it started from.
     origin_licence : str
         And its licence.
+    calibration : Temperature, optional
+        Of a classification whose probabilities are calibrated.
     """
 
     parameters: int
@@ -72,6 +75,7 @@ class Making:
     last: bool = False
     origin: ModelReference | None = None
     origin_licence: str = ""
+    calibration: Temperature | None = None
 
 
 def model_card(job: TrainJob, making: Making, held_out: HeldOut | None) -> str:
@@ -188,7 +192,20 @@ def _network(job: TrainJob, making: Making) -> str:
             f"{making.origin.version} (`{making.origin.id}`, weights "
             f"{making.origin.weights_sha256[:16]}), licence: {licence}"
         )
+    if job.manifest.task == "classification":
+        lines.append(f"- Probabilities: {_calibrated(making.calibration)}")
     return "\n".join(lines)
+
+
+def _calibrated(found: Temperature | None) -> str:
+    if found is None:
+        return "as the network gives them; nothing was calibrated"
+    return (
+        f"logits are divided by the temperature {found.temperature:.3f}, fitted on "
+        f"{counted(found.cases, 'validation case')}, where the negative log-likelihood went from "
+        f"{found.nll_before:.3f} to {found.nll_after:.3f} and the calibration error (ECE) from "
+        f"{found.ece_before:.3f} to {found.ece_after:.3f}"
+    )
 
 
 def _training(job: TrainJob, making: Making) -> str:

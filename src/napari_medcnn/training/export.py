@@ -219,6 +219,7 @@ def _write(
         last=last,
         origin=origin,
         origin_licence=origin_licence,
+        calibration=fitted,
     )
     about = metadata(
         job,
