@@ -44,7 +44,9 @@ def lesion_scores(
     return {lesion.id: scores[lesion.id] for lesion in table.lesions}
 
 
-def at_operating_point(table: LesionTable, scores: Mapping[int, float], threshold: float) -> LesionTable:
+def at_operating_point(
+    table: LesionTable, scores: Mapping[int, float], threshold: float
+) -> LesionTable:
     """The lesions whose score is at least `threshold`, under the ids that they had.
 
     Parameters
