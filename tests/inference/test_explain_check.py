@@ -14,7 +14,6 @@ from napari_medcnn.inference.explain_check import (
     compare_maps,
     forgetting,
     randomised,
-    trial_count,
     verdict,
     weighted_layers,
 )
@@ -55,7 +54,6 @@ def test_a_cascade_forgets_from_the_output_on() -> None:
     assert [(what, seed) for what, seed, _ in found] == [
         ("all", 5), ("all", 6), ("from 3 on", 5), ("from 1 on", 5),
     ]  # fmt: skip
-    assert len(found) == trial_count(before, (5, 6), cascade=True)
     assert {name.split(".")[0] for name in changed(before, found[2][2])} == {"3"}
     assert {name.split(".")[0] for name in changed(before, found[3][2])} == {"1", "3"}
     assert list(forgetting(before, (), cascade=True)) == []

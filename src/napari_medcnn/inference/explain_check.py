@@ -86,12 +86,6 @@ def forgetting(
         yield f"from {names[-last]} on", seeds[0], randomised(network, seeds[0], last)
 
 
-def trial_count(network: torch.nn.Module, seeds: Sequence[int], *, cascade: bool) -> int:
-    """How many networks :func:`forgetting` makes."""
-    stops = len(_stops(len(weighted_layers(network)))) if cascade and seeds else 0
-    return len(seeds) + stops
-
-
 def compare_maps(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> Agreement:
     """How alike two maps of one shape are."""
     from scipy.stats import spearmanr
