@@ -30,7 +30,7 @@ LEVELS = (
 )
 """From the innermost to the front doors. A room imports from lower levels and from itself."""
 
-SIDEWAYS = {("evaluation", "inference"), ("training", "inference")}
+SIDEWAYS = {("evaluation", "inference"), ("report", "evaluation"), ("training", "inference")}
 """Neighbours of one level that one may import from."""
 
 ROOMS = set().union(*LEVELS)

@@ -13,16 +13,11 @@ from sklearn import metrics
 
 from napari_medcnn.app.evaluation_data import CaseChoice
 from napari_medcnn.app.evaluation_files import write_evaluation
-from napari_medcnn.app.evaluation_run import (
-    ClassificationResult,
-    EvaluationRun,
-    SegmentationResult,
-    compare_runs,
-    evaluate_model,
-)
+from napari_medcnn.app.evaluation_run import compare_runs, evaluate_model
 from napari_medcnn.core.errors import Cancelled, InputMismatch, MedcnnError, WriteError
 from napari_medcnn.core.events import CaseUpdate, Event, JobControl, run_to_end
 from napari_medcnn.evaluation.cases import STAGE
+from napari_medcnn.evaluation.run import ClassificationResult, EvaluationRun, SegmentationResult
 from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.models.bundle import read_bundle
 from napari_medcnn.models.spec import ModelSpec

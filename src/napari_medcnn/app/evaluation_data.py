@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy.typing as npt
 
 from napari_medcnn.core.errors import InputMismatch
 from napari_medcnn.core.volume import Volume
+from napari_medcnn.evaluation.run import Unit
 from napari_medcnn.models.spec import ModelSpec
 from napari_medcnn.training.label_on_grid import label_values
 from napari_medcnn.training.manifest import Manifest, Part, Split, TrainCase
 from napari_medcnn.training.prepared_case import case_volumes, class_index
-
-Unit: TypeAlias = Literal["patients", "groups", "cases"]
 
 
 @dataclass(frozen=True)

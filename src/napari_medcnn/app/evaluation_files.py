@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from napari_medcnn.app.evaluation_run import EvaluationRun, SegmentationResult
 from napari_medcnn.core.atomic import write_json, write_text
 from napari_medcnn.core.errors import WriteError
 from napari_medcnn.evaluation.classified_cases import write_answers
@@ -15,6 +14,7 @@ from napari_medcnn.evaluation.comparison import Comparison, comparison_records
 from napari_medcnn.evaluation.curves import band_records, confusion_records, curve_records
 from napari_medcnn.evaluation.froc import RATES, Froc, froc_records
 from napari_medcnn.evaluation.reliability import reliability_records
+from napari_medcnn.evaluation.run import EvaluationRun, SegmentationResult
 
 
 def write_evaluation(

@@ -23,8 +23,8 @@ from napari_medcnn.core.events import CaseUpdate, Job, Message
 
 if TYPE_CHECKING:
     from napari_medcnn.app.evaluation_data import CaseChoice
-    from napari_medcnn.app.evaluation_run import EvaluationRun
     from napari_medcnn.evaluation.comparison import Comparison
+    from napari_medcnn.evaluation.run import EvaluationRun
     from napari_medcnn.training.manifest import Manifest
 
 PARTS = ("all", "train", "validation", "test")
@@ -77,8 +77,9 @@ def evaluate(
     Cases that fail are told and do not stop the others. The exit code is 1 when none was measured.
     """
     from napari_medcnn.app.evaluation_files import write_evaluation
-    from napari_medcnn.app.evaluation_run import EvaluationRun, compare_runs, evaluate_model
+    from napari_medcnn.app.evaluation_run import compare_runs, evaluate_model
     from napari_medcnn.evaluation.cases import NOTHING_KEPT, Rules
+    from napari_medcnn.evaluation.run import EvaluationRun
     from napari_medcnn.models.registry import find_model
 
     if part not in PARTS:
@@ -138,7 +139,7 @@ def _told(events: Job) -> Job:
 
 
 def _print(run: EvaluationRun) -> None:
-    from napari_medcnn.app.evaluation_run import ClassificationResult
+    from napari_medcnn.evaluation.run import ClassificationResult
 
     whose = {
         "patients": f" of {run.patients} patients",

@@ -12,12 +12,12 @@ from rich.table import Table
 from napari_medcnn.evaluation.froc import RATES
 
 if TYPE_CHECKING:
-    from napari_medcnn.app.evaluation_run import ClassificationResult
     from napari_medcnn.evaluation.case_table import CaseTable, LabelSummary
     from napari_medcnn.evaluation.classification import ClassificationFigures
     from napari_medcnn.evaluation.comparison import Comparison
     from napari_medcnn.evaluation.confidence import Interval
     from napari_medcnn.evaluation.froc import Froc
+    from napari_medcnn.evaluation.run import ClassificationResult
 
 SEGMENTATION = (
     ("dice", "Dice"),
