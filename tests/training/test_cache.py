@@ -56,6 +56,7 @@ def no_preparing(*_: object) -> PreparedCase:
 def test_cases_are_the_same_in_memory_in_new_files_and_in_files_of_another_run(
     job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "SLOW_S", float("inf"))
     memory = filled(job, tmp_path, 1e9)
     assert not list(tmp_path.iterdir())
     files = filled(job, tmp_path, 0)
@@ -68,6 +69,30 @@ def test_cases_are_the_same_in_memory_in_new_files_and_in_files_of_another_run(
         for other in (files, shared, read):
             assert same(memory.case(case), other.case(case))
     assert read.held_bytes == memory.held_bytes > 0
+
+
+def test_what_took_long_is_kept_for_runs_to_come(
+    job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLOW_S", 0.0)
+    monkeypatch.setattr(module, "KEPT_FREE_BYTES", 0.0)
+    first = filled(job, tmp_path, 1e9)
+    assert first.held_bytes > 0
+    monkeypatch.setattr(module, "prepare_case", no_preparing)
+    again = filled(job, tmp_path, 1e9)
+    assert all(same(first.case(case), again.case(case)) for case in job.split.train)
+
+
+def test_files_that_only_save_time_fill_no_disk_and_fail_no_run(
+    job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLOW_S", 0.0)
+    monkeypatch.setattr(module, "KEPT_FREE_BYTES", 1e18)
+    filled(job, tmp_path / "full", 1e9)
+    assert not (tmp_path / "full").exists()
+    monkeypatch.setattr(module, "KEPT_FREE_BYTES", 0.0)
+    (tmp_path / "file").write_text("no folder")
+    assert filled(job, tmp_path / "file" / "cases", 1e9).held_bytes > 0
 
 
 def test_pictures_and_their_classes_go_through_files_too(shared_data: Path, tmp_path: Path) -> None:

@@ -1,17 +1,18 @@
-"""Prepared cases at hand: in main memory within a budget, beyond it in files that runs share."""
+"""Prepared cases at hand: in main memory within a budget; slow and further ones in shared files."""
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
-from napari_medcnn.core.errors import MedcnnError
+from napari_medcnn.core.errors import MedcnnError, WriteError
 from napari_medcnn.core.events import Done, Job, JobControl, Message, Progress
 from napari_medcnn.core.user_folders import cache_folder
 from napari_medcnn.inference.memory import free_bytes
@@ -35,6 +36,12 @@ FOLDER = "prepared_cases"
 
 LIMIT_BYTES = 50e9
 """What prepared cases may take on disk over all runs before the longest unused are removed."""
+
+SLOW_S = 2.0
+"""A case that took longer to prepare goes to a file too: a resumed run need not do it again."""
+
+KEPT_FREE_BYTES = 10e9
+"""What such files, which only save time, leave of the disk to everything else."""
 
 _LOOK_S = 0.1
 """How often a waiting job looks whether it was cancelled."""
@@ -146,9 +153,14 @@ class CaseCache:
             raise type(error)(f"{error.source}: {error.what}", source=case.id) from error
         control.checkpoint()
         stored = read_stored(self._folder, key, mapped=True)
+        begun = time.monotonic()
         made = self._opened(case, stored) if stored else prepare_case(self.job, case, control)
         if self._reserve(made.nbytes):
-            return _in_memory(made) if stored else made
+            if stored:
+                return _in_memory(made)
+            if time.monotonic() - begun > SLOW_S:
+                self._keep(key, made)
+            return made
         with self._lock:
             self._keys.add(key)
         if stored:
@@ -163,6 +175,16 @@ class CaseCache:
                 hint=f"check the disk that holds {self._folder}",
             )
         return self._opened(case, again)
+
+    def _keep(self, key: str, made: PreparedCase) -> None:
+        """Write a case that is in memory to a file, for runs to come, where the disk allows."""
+        place = next(p for p in (self._folder, *self._folder.parents) if p.is_dir())
+        if shutil.disk_usage(place).free - made.nbytes < KEPT_FREE_BYTES:
+            return
+        with suppress(WriteError):
+            write_stored(self._folder, key, _arrays(made))
+            with self._lock:
+                self._keys.add(key)
 
     def _reserve(self, count: int) -> bool:
         with self._lock:
