@@ -34,7 +34,15 @@ def test_a_classifier_is_left_out_and_told_when_it_is_chosen(qtbot, classifier) 
     choice.choose(classifier)
     assert choice.spec is not None
     assert choice.spec.id == "bright"
-    assert told == ["Brightness tells classes apart: medcnn classify runs it."]
+    assert told == ["Brightness tells classes apart: the dock Classify runs it."]
+
+
+def test_a_dock_that_classifies_lists_classifiers_first(qtbot, classifier) -> None:
+    choice = ModelChoice("", tasks=("classification", "segmentation"))
+    qtbot.addWidget(choice)
+    choice.refresh()
+    shown = [choice.list.itemText(n) for n in range(choice.list.count())]
+    assert shown == ["Brightness", "Bright voxels"]
 
 
 def test_the_dock_of_all_models_says_what_it_does(make_napari_viewer, classifier) -> None:

@@ -29,14 +29,28 @@ from napari_medcnn.models.spec import ModelSpec, Task
 FINDING: tuple[Task, ...] = ("segmentation", "detection")
 """Tasks of models that say where something is."""
 
+ELSEWHERE: dict[Task, str] = {
+    "segmentation": "marks lesions: the dock Analyze runs it",
+    "detection": "draws boxes: the dock Analyze runs it",
+    "classification": "tells classes apart: the dock Classify runs it",
+}
+"""What a model does that a dock cannot use, and where it runs."""
+
 _TEXT_MARGIN_PX = 4
 
 
 class ModelChoice(QWidget):
     """A drop-down of models with the chosen one's card, and a panel to add and remove models.
 
-    It lists the models that find something in an image; those that only classify have no place in
-    the docks that run it.
+    Parameters
+    ----------
+    preferred : str
+        The id of the model that is chosen at first, where it is there.
+    tasks : tuple of Task
+        What the dock can do with a model; models of other tasks are left out. Those of the first
+        task are listed first.
+    purpose : str
+        What the chosen model is for, as a tooltip.
 
     Attributes
     ----------
@@ -49,9 +63,16 @@ class ModelChoice(QWidget):
     changed = Signal()
     problem = Signal(str)
 
-    def __init__(self, preferred: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        preferred: str,
+        parent: QWidget | None = None,
+        *,
+        tasks: tuple[Task, ...] = FINDING,
+        purpose: str = "The model that looks for lesions",
+    ) -> None:
         super().__init__(parent)
-        self._preferred = preferred
+        self._preferred, self._tasks, self._purpose = preferred, tasks, purpose
         self._models: list[ModelSpec] = []
         self._others: list[ModelSpec] = []
         self._told: set[str] = set()
@@ -81,7 +102,8 @@ class ModelChoice(QWidget):
         shelf = look_through()
         before = self.spec
         self._others = [spec for spec in self._others if spec.path.is_dir()]
-        models = [spec for spec in shelf.models if spec.listed and spec.task in FINDING]
+        models = [spec for spec in shelf.models if spec.listed and spec.task in self._tasks]
+        models.sort(key=lambda spec: spec.task != self._tasks[0])
         models += [s for s in self._others if s.path not in {m.path for m in models}]
         for error in shelf.problems:
             if str(error) not in self._told:
@@ -106,8 +128,8 @@ class ModelChoice(QWidget):
         except MedcnnError as error:
             self.problem.emit(str(error))
             return
-        if spec.task not in FINDING:
-            self.problem.emit(f"{spec.title} tells classes apart: medcnn classify runs it.")
+        if spec.task not in self._tasks:
+            self.problem.emit(f"{spec.title} {ELSEWHERE[spec.task]}.")
             return
         known = [model.path for model in self._models]
         if spec.path not in known:
@@ -160,7 +182,7 @@ class ModelChoice(QWidget):
     def _on_index(self) -> None:
         spec = self.spec
         self.card.show_model(spec)
-        self.list.setToolTip("The model that looks for lesions" if spec is None else spec.title)
+        self.list.setToolTip(self._purpose if spec is None else spec.title)
         own = spec is not None and spec.path.parent == user_models_folder()
         self.remove.setEnabled(own)
         self.changed.emit()
