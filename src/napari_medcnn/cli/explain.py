@@ -16,10 +16,7 @@ from napari_medcnn.cli.options import AcceptFindingsOption, JsonOption, Overwrit
 from napari_medcnn.cli.run_options import case_of_channels, region_of
 from napari_medcnn.core.geometry import Index
 from napari_medcnn.evaluation.localisation import Localisation
-from napari_medcnn.inference.explain_options import ExplainOptions
-
-CHECK_SEEDS = (0, 1, 2)
-"""Of the fresh weights that ``--check`` compares with."""
+from napari_medcnn.inference.explain_options import CHECK_SEEDS, ExplainOptions
 
 
 class ExplanationMethod(StrEnum):

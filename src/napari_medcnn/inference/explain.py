@@ -142,12 +142,16 @@ class _Run:
 
     def events(self) -> Generator[Event, None, Explanation]:
         """The stages one after the other."""
-        from napari_medcnn.inference.explain_layers import chosen_layer, explainable_layers
+        from napari_medcnn.inference.explain_layers import (
+            chosen_layer,
+            explainable_layers,
+            opened,
+        )
         from napari_medcnn.models.weights import combined_sha256
 
         begin = time.perf_counter()
         yield Progress(READING, 0, 1)
-        network, slice_axis = self._opened()
+        network, slice_axis = opened(self.spec, self.device, self.network)
         weights_sha256 = "" if self.network is not None else combined_sha256(self.spec.weight_files)
         yield Progress(READING, 1, 1)
         if self.network is None and len(self.spec.weight_files) > 1:
@@ -207,20 +211,6 @@ class _Run:
             },
         )
 
-    def _opened(self) -> tuple[torch.nn.Module, int | None]:
-        """The network, and the axis of ``x, y, z`` that it does not know."""
-        from napari_medcnn.inference.explain_layers import open_copy
-        from napari_medcnn.models.networks import load_network
-
-        network = self.network or load_network(self.spec, "cpu")
-        network = open_copy(network).to(self.device)
-        inner = (
-            getattr(network, "network", network) if self.spec.slice_axis is not None else network
-        )
-        if self.spec.slice_axis is not None:
-            return inner, 2 - self.spec.slice_axis
-        return network, 2 if _of_pictures(network) else None
-
     def _region(self, prepared: Prepared) -> Generator[Event, None, tuple[Weights | None, str]]:
         """The region's voxels on the network's grid, and what it is."""
         geometry = self.volumes[0].geometry
@@ -269,12 +259,6 @@ def _check(spec: ModelSpec, method: str, region: Region | None) -> None:
             f"{spec.title} classifies whole images, and a region has no score of its own",
             hint="leave the region out",
         )
-
-
-def _of_pictures(network: torch.nn.Module) -> bool:
-    """Whether a network's first convolution knows two axes."""
-    kinds = (type(module).__name__ for module in network.modules())
-    return next((kind for kind in kinds if kind in ("Conv2d", "Conv3d")), "") == "Conv2d"
 
 
 def _window_on(volume: Volume, prepared: Prepared, spans: Spans) -> tuple[Index, Index]:

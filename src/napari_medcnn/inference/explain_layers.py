@@ -14,7 +14,7 @@ from napari_medcnn.core.errors import InputMismatch
 if TYPE_CHECKING:
     import torch
 
-    from napari_medcnn.models.spec import Task
+    from napari_medcnn.models.spec import ModelSpec, Task
 
 _CONVOLUTIONS = ("Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d", "ConvTranspose3d")
 
@@ -117,6 +117,28 @@ def chosen_layer(layers: tuple[Layer, ...], name: str | None) -> Layer:
     return found[0]
 
 
+def opened(
+    spec: ModelSpec, device: str, network: torch.nn.Module | None = None
+) -> tuple[torch.nn.Module, int | None]:
+    """A model's network to look into, on a device, and the axis of ``x, y, z`` unknown to it.
+
+    Of an ensemble it is the first one; `network` stands in place of the stored one. The axis is
+    None for a network of volumes.
+
+    Raises
+    ------
+    ModelError
+        When the model cannot be loaded.
+    """
+    from napari_medcnn.models.networks import load_network
+
+    # Loaded on the CPU first: a copy on a device would hold its memory twice.
+    found = open_copy(network or load_network(spec, "cpu")).to(device)
+    if spec.slice_axis is not None:
+        return getattr(found, "network", found), 2 - spec.slice_axis
+    return found, 2 if _of_pictures(found) else None
+
+
 def open_copy(network: torch.nn.Module) -> torch.nn.Module:
     """A copy whose layers can be watched: nothing is computed in place, no weight has a gradient.
 
@@ -129,6 +151,12 @@ def open_copy(network: torch.nn.Module) -> torch.nn.Module:
     for parameter in copied.parameters():
         parameter.requires_grad_(False)
     return copied
+
+
+def _of_pictures(network: torch.nn.Module) -> bool:
+    """Whether a network's first convolution knows two axes."""
+    kinds = (type(module).__name__ for module in network.modules())
+    return next((kind for kind in kinds if kind in ("Conv2d", "Conv3d")), "") == "Conv2d"
 
 
 def _outputs(network: torch.nn.Module, example: torch.Tensor) -> list[_Seen]:

@@ -8,6 +8,9 @@ from typing import Any, Literal
 Baseline = Literal["mean", "minimum", "zero"]
 """What stands for "nothing is there": one value a channel of what the network sees."""
 
+CHECK_SEEDS = (0, 1, 2)
+"""Of the fresh weights that a map is checked against where the user asks for a check."""
+
 
 @dataclass(frozen=True)
 class ExplainOptions:
