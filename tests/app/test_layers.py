@@ -14,15 +14,17 @@ from napari_medcnn.app.adoption import adopt_layer, volume_of_layer
 from napari_medcnn.app.contrast import display_range
 from napari_medcnn.app.layers import (
     OBLIQUE_NOTE,
+    explanation_layer,
     map_layers,
     segmentation_layer,
     volume_layers,
 )
 from napari_medcnn.app.result import Result
 from napari_medcnn.app.session import Session
-from napari_medcnn.core.errors import InputMismatch
+from napari_medcnn.core.errors import GeometryError, InputMismatch
+from napari_medcnn.core.explanation import Explanation, Method
 from napari_medcnn.core.geometry import Geometry
-from napari_medcnn.core.segmentation import Segmentation
+from napari_medcnn.core.segmentation import ModelReference, Segmentation
 from napari_medcnn.core.volume import FrameAxis, Volume
 from tests.app.conftest import LABELS, oblique_volume, two_lesions
 
@@ -127,6 +129,44 @@ def test_maps_are_hidden_layers_on_the_volumes_grid_that_add_nothing_at_zero(
         assert half.max() > 0.4 and full.max() > 0.9
     assert np.shares_memory(layers[1].data, values)
     assert map_layers(result, small_volume, ()) == []
+
+
+def explanation_of(volume: Volume, method: Method) -> Explanation:
+    values = np.linspace(-1, 3, volume.geometry.shape[0], dtype=np.float32)[:, None, None]
+    return Explanation(
+        np.broadcast_to(values, volume.geometry.shape),
+        volume.geometry,
+        volume.id,
+        method,
+        "lesion",
+        1.5,
+        "the whole image",
+        ModelReference("m", "1", "0"),
+        ((0, 0, 0), volume.geometry.shape),
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "lowest"), [("gradcam", 0.0), ("occlusion", -3.0), ("integrated_gradients", -3.0)]
+)
+def test_a_map_of_reasons_lies_on_its_image_and_is_black_at_zero(
+    small_volume: Volume, method: Method, lowest: float
+) -> None:
+    layer = only([explanation_layer(explanation_of(small_volume, method), small_volume)])
+    image = only(volume_layers(small_volume))
+    index = (3, 7, 5)
+    np.testing.assert_array_equal(layer.data_to_world(index), image.data_to_world(index))
+    assert layer.units == image.units
+    assert tuple(layer.contrast_limits) == (lowest, 3.0)
+    place = (0.0 - lowest) / (3.0 - lowest)
+    np.testing.assert_allclose(layer.colormap.map(place)[..., :3], 0, atol=0.02)
+    assert layer.blending == "additive"
+    assert layer.metadata["medcnn"]["explanation"]["class"] == "lesion"
+
+
+def test_a_map_of_another_grid_is_refused(small_volume: Volume) -> None:
+    with pytest.raises(GeometryError):
+        explanation_layer(explanation_of(picture(), "gradcam"), small_volume)
 
 
 def test_ct_opens_in_the_soft_tissue_window_and_mr_by_its_values(small_volume: Volume) -> None:

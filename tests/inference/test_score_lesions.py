@@ -14,7 +14,7 @@ from napari_medcnn.core.lesion import LesionTable
 from napari_medcnn.core.segmentation import Label, ModelReference, Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.imaging.lesions import find_lesions
-from napari_medcnn.inference.score_lesions import at_operating_point, lesion_scores
+from napari_medcnn.inference.score_lesions import at_operating_point, lesion_scores, passing
 
 
 @pytest.fixture
@@ -75,3 +75,8 @@ def test_what_does_not_belong_together_is_refused(table: LesionTable) -> None:
         lesion_scores(table, scored(table, {1: 0.2}), "lesion")
     with pytest.raises(KeyError):
         at_operating_point(table, {1: 0.5}, 0.5)
+
+
+def test_a_score_at_the_operating_point_passes() -> None:
+    assert passing({1: 0.2, 2: 0.5, 3: 0.9}, 0.5) == {2, 3}
+    assert passing({}, 0.5) == frozenset()

@@ -23,6 +23,8 @@ import numpy.typing as npt
 
 from napari_medcnn.app.contrast import display_range
 from napari_medcnn.app.result import Result
+from napari_medcnn.core.errors import GeometryError
+from napari_medcnn.core.explanation import Explanation, Method
 from napari_medcnn.core.segmentation import Label, Segmentation
 from napari_medcnn.core.volume import Volume
 
@@ -56,6 +58,15 @@ MAP_LOOKS: dict[str, tuple[str, float]] = {
 }
 """Colours of a model's maps, all black at 0 so that they add nothing there, and their largest
 value: no probability varies by more than 0.25."""
+
+SIGNED_METHODS: tuple[Method, ...] = ("occlusion", "integrated_gradients")
+"""Of explanations, those whose maps can be negative: what speaks against a class."""
+
+FOR_AND_AGAINST = {
+    "name": "against and for",
+    "colors": ((0.2, 0.7, 1.0, 1.0), (0.0, 0.0, 0.0, 1.0), (1.0, 0.6, 0.1, 1.0)),
+}
+"""Blue against a class, orange for it; the two are told apart without red and green."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +178,38 @@ def map_layers(result: Result, volume: Volume, names: Collection[str]) -> list[L
         }
         layers.append((_shown(volume, values), kwargs, "image"))
     return layers
+
+
+def explanation_layer(explanation: Explanation, volume: Volume) -> LayerData:
+    """The image layer of a map of what spoke for a class, added to the image by its colours.
+
+    Black is 0, where nothing spoke for the class or against it. Maps that can be negative have one
+    colour for each sign on a scale that is symmetric around 0.
+
+    Raises
+    ------
+    GeometryError
+        When the map does not lie on the volume's grid.
+    """
+    if explanation.array.shape != volume.geometry.shape:
+        raise GeometryError(
+            f"a map of {explanation.array.shape} voxels does not lie on {volume.name}"
+        )
+    values = explanation.array
+    largest = float(np.abs(values).max(initial=0.0)) or 1.0
+    signed = explanation.method in SIGNED_METHODS
+    kwargs = placement(volume).as_kwargs()
+    kwargs |= {
+        "name": f"{volume.name}: {explanation.method} of {explanation.label}",
+        "colormap": FOR_AND_AGAINST if signed else "inferno",
+        "contrast_limits": (-largest if signed else 0.0, largest),
+        "blending": "additive",
+        "interpolation2d": "linear",
+        "metadata": _metadata(
+            volume, LayerKind.MAP, explanation=explanation.to_json(), notes=display_notes(volume)
+        ),
+    }
+    return _shown(volume, values), kwargs, "image"
 
 
 def label_colours(labels: tuple[Label, ...]) -> dict[int | None, tuple[float, ...]]:

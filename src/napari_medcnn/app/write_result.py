@@ -1,10 +1,11 @@
-"""Write an image, a label map or a table of lesions to a file whose suffix says how."""
+"""Write an image, a label map, lesions or classes to a file whose suffix says how."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TypeVar
 
+from napari_medcnn.core.classification import Classification
 from napari_medcnn.core.errors import WriteError
 from napari_medcnn.core.lesion import LesionTable
 from napari_medcnn.core.segmentation import Segmentation
@@ -14,7 +15,7 @@ _T = TypeVar("_T")
 
 
 def write_result(
-    result: Volume | Segmentation | LesionTable,
+    result: Volume | Segmentation | LesionTable | Classification,
     path: str | Path,
     volume: Volume | None = None,
     segmentation: Segmentation | None = None,
@@ -32,6 +33,8 @@ def write_result(
         return write_volume(result, path)
     if isinstance(result, LesionTable):
         return _write_table(result, Path(path), volume, segmentation)
+    if isinstance(result, Classification):
+        return _write_classes(result, Path(path), volume)
     return write_segmentation(result, _given(volume, "volume", path), path)
 
 
@@ -49,6 +52,19 @@ def _write_table(
             write_lesions_json(table, path, volume=volume, segmentation=segmentation)
         case _:
             raise WriteError("lesions are written as .csv or .json", source=path)
+    return path
+
+
+def _write_classes(result: Classification, path: Path, volume: Volume | None) -> Path:
+    from napari_medcnn.report.classes import write_classes_csv, write_classes_json
+
+    match path.suffix.lower():
+        case ".csv":
+            write_classes_csv(result, path)
+        case ".json":
+            write_classes_json(result, path, _given(volume, "volume", path))
+        case _:
+            raise WriteError("classes are written as .csv or .json", source=path)
     return path
 
 

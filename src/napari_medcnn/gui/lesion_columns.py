@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from napari_medcnn.core.lesion import Lesion, Measurement, Origin, Verdict
@@ -16,6 +16,10 @@ from napari_medcnn.gui.measurement_text import (
 
 SortKey = float | str
 VERDICT_MARKS = {Verdict.UNREVIEWED: "", Verdict.ACCEPTED: "✓", Verdict.REJECTED: "✗"}
+SCORE_KEY = "score"
+SCORE_MARKS = {True: "●", False: "○"}
+"""Of lesions whose score reaches the operating point, and of the others."""
+
 _VERDICT_ORDER = (Verdict.UNREVIEWED, Verdict.ACCEPTED, Verdict.REJECTED)
 _LAST = float("inf")
 _ORIGINS = {
@@ -36,6 +40,46 @@ class Column:
     sort: Callable[[Lesion], SortKey]
     tip: Callable[[Lesion], str]
     numeric: bool = True
+
+
+def score_column(
+    name: str, scores: Mapping[int, float], passed: Collection[int], doubt: str
+) -> Column:
+    """The column of what a classifier says of each lesion.
+
+    Parameters
+    ----------
+    name : str
+        The class whose probability it is.
+    scores : mapping
+        By the lesion's id; a lesion without one was not classified.
+    passed : collection of int
+        Ids of those at the operating point or above, which are marked.
+    doubt : str
+        What to know of all scores; empty for nothing.
+    """
+
+    def text(lesion: Lesion) -> str:
+        if lesion.id not in scores:
+            return MISSING
+        return f"{SCORE_MARKS[lesion.id in passed]} {scores[lesion.id]:.3f}"
+
+    def tip(lesion: Lesion) -> str:
+        if lesion.id not in scores:
+            return "Not classified: classify the lesions again in the Classify panel"
+        where = "At the operating point or above" if lesion.id in passed else "Below"
+        lines = (f"Probability of {name}: {scores[lesion.id]:.3f}", where, doubt)
+        return "\n".join(line for line in lines if line)
+
+    return Column(
+        SCORE_KEY,
+        f"p({name})",
+        f"Probability of {name} that a classifier gave; {SCORE_MARKS[True]}: at the operating "
+        "point or above",
+        text,
+        lambda lesion: scores.get(lesion.id, -1.0),
+        tip,
+    )
 
 
 def _measured(

@@ -15,7 +15,7 @@ from qtpy.QtCore import (
 from qtpy.QtGui import QFont
 
 from napari_medcnn.core.lesion import Lesion, LesionTable, Review, Verdict
-from napari_medcnn.gui.lesion_columns import COLUMNS
+from napari_medcnn.gui.lesion_columns import COLUMNS, SCORE_KEY, Column
 
 SORT_ROLE = Qt.ItemDataRole.UserRole
 LESION_ROLE = Qt.ItemDataRole.UserRole + 1
@@ -36,6 +36,7 @@ class LesionTableModel(QAbstractTableModel):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._lesions: tuple[Lesion, ...] = ()
+        self._columns = COLUMNS
 
     @property
     def lesions(self) -> tuple[Lesion, ...]:
@@ -50,29 +51,52 @@ class LesionTableModel(QAbstractTableModel):
         lesions = () if table is None else table.lesions
         if [le.id for le in lesions] == [le.id for le in self._lesions] and lesions:
             self._lesions = lesions
-            last = self.index(len(lesions) - 1, len(COLUMNS) - 1)
-            self.dataChanged.emit(self.index(0, 0), last)
+            self._tell_all_changed()
             return
         self.beginResetModel()
         self._lesions = lesions
         self.endResetModel()
 
+    def show_scores(self, column: Column | None) -> None:
+        """Show a column of scores after all others, in place of the one before; None for none."""
+        last = len(COLUMNS)
+        there = len(self._columns) > last
+        if column is None:
+            if there:
+                self.beginRemoveColumns(_NO_PARENT, last, last)
+                self._columns = COLUMNS
+                self.endRemoveColumns()
+            return
+        if there:
+            self._columns = (*COLUMNS, column)
+            self._tell_all_changed()
+            self.headerDataChanged.emit(Qt.Orientation.Horizontal, last, last)
+            return
+        self.beginInsertColumns(_NO_PARENT, last, last)
+        self._columns = (*COLUMNS, column)
+        self.endInsertColumns()
+
+    @property
+    def shows_scores(self) -> bool:
+        """Whether there is a column of scores."""
+        return self._columns[-1].key == SCORE_KEY
+
     def column_index(self, key: str) -> int:
         """The position of a column."""
-        return [column.key for column in COLUMNS].index(key)
+        return [column.key for column in self._columns].index(key)
 
     def rowCount(self, parent: QModelIndex = _NO_PARENT) -> int:  # noqa: N802, D102 - Qt's name
         return 0 if parent.isValid() else len(self._lesions)
 
     def columnCount(self, parent: QModelIndex = _NO_PARENT) -> int:  # noqa: N802, D102 - Qt's name
-        return 0 if parent.isValid() else len(COLUMNS)
+        return 0 if parent.isValid() else len(self._columns)
 
     def data(  # noqa: D102 - Qt's
         self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole
     ) -> Any:
         if not index.isValid():
             return None
-        lesion, column = self._lesions[index.row()], COLUMNS[index.column()]
+        lesion, column = self._lesions[index.row()], self._columns[index.column()]
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
             return column.text(lesion)
         if role == SORT_ROLE:
@@ -90,7 +114,7 @@ class LesionTableModel(QAbstractTableModel):
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:  # noqa: D102 - Qt's
         flags = super().flags(index)
-        if index.isValid() and COLUMNS[index.column()].key == "note":
+        if index.isValid() and self._columns[index.column()].key == "note":
             flags |= Qt.ItemFlag.ItemIsEditable
         return flags
 
@@ -111,10 +135,15 @@ class LesionTableModel(QAbstractTableModel):
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return COLUMNS[section].title
+            return self._columns[section].title
         if role == Qt.ItemDataRole.ToolTipRole:
-            return COLUMNS[section].explanation
+            return self._columns[section].explanation
         return None
+
+    def _tell_all_changed(self) -> None:
+        if self._lesions:
+            last = self.index(len(self._lesions) - 1, len(self._columns) - 1)
+            self.dataChanged.emit(self.index(0, 0), last)
 
     def _font(self, lesion: Lesion, role: int) -> Any:
         """Rejected lesions are struck out, so that the verdict shows without colour."""
@@ -134,6 +163,13 @@ class LesionFilter(QSortFilterProxyModel):
         self._words: tuple[str, ...] = ()
         self._verdict: Verdict | None = None
         self._least_probability = 0.0
+        self._hidden_ids: frozenset[int] = frozenset()
+
+    def hide_ids(self, lesion_ids: frozenset[int]) -> None:
+        """Hide these lesions, whatever else is shown."""
+        self.beginResetModel()
+        self._hidden_ids = lesion_ids
+        self.endResetModel()
 
     def show_matching(
         self, text: str, verdict: Verdict | None, least_probability: float = 0.0
@@ -152,6 +188,8 @@ class LesionFilter(QSortFilterProxyModel):
         model = self.sourceModel()
         assert isinstance(model, LesionTableModel)
         lesion = model.lesions[row]
+        if lesion.id in self._hidden_ids:
+            return False
         if self._verdict is not None and lesion.review.verdict is not self._verdict:
             return False
         probability = lesion.mean_probability.value

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_medcnn.core.lesion import Lesion, LesionTable, Verdict
+from napari_medcnn.gui.lesion_columns import SCORE_KEY, Column
 from napari_medcnn.gui.lesion_table_model import LESION_ROLE, LesionFilter, LesionTableModel
 from napari_medcnn.gui.notices import WrappedLabel
 
@@ -131,6 +132,27 @@ class LesionTableView(QWidget):
             self.select(selected)
         self._tell_hidden()
         self.selection_changed.emit()
+
+    def show_scores(self, column: Column | None, hidden: frozenset[int] = frozenset()) -> None:
+        """Show what a classifier says in a column of its own; hide the lesions of some ids."""
+        selected = [lesion.id for lesion in self.selected]
+        new = column is not None and not self.model.shows_scores
+        with self._quietly():
+            self.model.show_scores(column)
+            self.filter.hide_ids(hidden)
+            self.select(selected)
+        if new:
+            self._bring_scores_forward()
+        self._tell_hidden()
+        self.selection_changed.emit()
+
+    def _bring_scores_forward(self) -> None:
+        """Beside the volume: in a narrow dock, what is on the right is out of sight."""
+        header = self.table.horizontalHeader()
+        score = self.model.column_index(SCORE_KEY)
+        self.table.resizeColumnToContents(score)
+        volume = header.visualIndex(self.model.column_index("volume"))
+        header.moveSection(header.visualIndex(score), volume + 1)
 
     def _set_up_table(self) -> None:
         table = self.table

@@ -25,6 +25,7 @@ from napari_medcnn.gui.lesion_totals import summary_lines
 from napari_medcnn.gui.notices import NoticeBoard, WrappedLabel, sentence
 from napari_medcnn.gui.recovery_offer import RecoveryOffer
 from napari_medcnn.gui.research_notice import ResearchNotice
+from napari_medcnn.gui.score_row import ScoreRow
 from napari_medcnn.gui.viewer_state import Removal, state_of
 
 NOTHING_YET = (
@@ -50,6 +51,7 @@ class LesionsWidget(QWidget):
         self.empty = WrappedLabel(NOTHING_YET, self)
         self.board = NoticeBoard(self)
         self.view = LesionTableView()
+        self.scores = ScoreRow(self.state)
         self.accept = QPushButton("✓ Accept")
         self.reject = QPushButton("✗ Reject")
         self.note = QLineEdit()
@@ -96,6 +98,7 @@ class LesionsWidget(QWidget):
         layout.addWidget(self.result_choice)
         layout.addWidget(self.empty)
         layout.addWidget(self.summary)
+        layout.addWidget(self.scores)
         layout.addWidget(self.view, 1)
         layout.addWidget(self._details)
         layout.addWidget(self.correct)
@@ -127,6 +130,8 @@ class LesionsWidget(QWidget):
         self.view.delete_asked.connect(self.editing.delete_selected)
         self.view.note_written.connect(self._write_note)
         self.view.selection_changed.connect(self._on_selection)
+        self.scores.changed.connect(self._show_scores)
+        self.scores.reject_asked.connect(self._reject)
         self.accept.clicked.connect(partial(self.review_selected, Verdict.ACCEPTED))
         self.reject.clicked.connect(partial(self.review_selected, Verdict.REJECTED))
         self.note.editingFinished.connect(self._note_selected)
@@ -163,6 +168,8 @@ class LesionsWidget(QWidget):
         if result is None or not result.table.lesions:
             self.focus.clear()
         self.view.show_table(None if result is None else result.table)
+        self.scores.show_result(result)
+        self._show_scores()
         self.editing.show_result(result)
         self.exporting.show_result(result)
         self._summarise(result)
@@ -172,6 +179,9 @@ class LesionsWidget(QWidget):
         self.view.setVisible(bool(lesions))
         self._details.setVisible(bool(lesions))
         self.empty.show_text(NOTHING_YET if result is None else "" if lesions else NONE_FOUND)
+
+    def _show_scores(self) -> None:
+        self.view.show_scores(self.scores.column, self.scores.hidden_ids)
 
     def _summarise(self, result: Result | None) -> None:
         if result is None:
@@ -227,6 +237,9 @@ class LesionsWidget(QWidget):
         for lesion_id in lesion_ids:
             old = result.table.by_id(lesion_id).review
             self.state.session.review(result.id, lesion_id, replace(old, verdict=verdict))
+
+    def _reject(self, lesion_ids: list[int]) -> None:
+        self._review(lesion_ids, Verdict.REJECTED)
 
     def _note_selected(self) -> None:
         selected = self.view.selected

@@ -44,6 +44,11 @@ def lesion_scores(
     return {lesion.id: scores[lesion.id] for lesion in table.lesions}
 
 
+def passing(scores: Mapping[int, float], threshold: float) -> frozenset[int]:
+    """The ids whose score is at least `threshold`, the operating point 0..1."""
+    return frozenset(number for number, score in scores.items() if score >= threshold)
+
+
 def at_operating_point(
     table: LesionTable, scores: Mapping[int, float], threshold: float
 ) -> LesionTable:
@@ -63,7 +68,8 @@ def at_operating_point(
     KeyError
         When a lesion has no score.
     """
-    kept = tuple(lesion for lesion in table.lesions if scores[lesion.id] >= threshold)
+    stays = passing({lesion.id: scores[lesion.id] for lesion in table.lesions}, threshold)
+    kept = tuple(lesion for lesion in table.lesions if lesion.id in stays)
     stay = np.zeros(int(table.id_map.max(initial=0)) + 1, dtype=np.uint32)
     for lesion in kept:
         stay[lesion.id] = lesion.id
