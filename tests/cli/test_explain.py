@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.bundle_factory import make_bundle
+from tests.classification_factory import picture_classifier
 from tests.inference.conftest import write_nifti
 from tests.inference.explain_factory import SPOT, spot_mask, spotted
 
@@ -18,6 +19,11 @@ from tests.inference.explain_factory import SPOT, spot_mask, spotted
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "bright"
     return make_bundle(folder, thresholds=(0.9,), spacing=None)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return picture_classifier(tmp_path_factory.mktemp("flat"))
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +97,35 @@ def test_what_cannot_be_done_is_told(medcnn, tmp_path, model, image) -> None:
     assert medcnn("explain", "--model", model, "--out", tmp_path).code == 2
     assert medcnn("explain", image, "--model", model).code == 2
     assert medcnn(*arguments, "--occluder", "0").code == 2
+
+
+def test_a_slice_is_explained_as_a_network_of_pictures_sees_it(
+    medcnn, tmp_path, image, pictures
+) -> None:
+    done = medcnn(
+        "explain", image, "--model", pictures, "--out", tmp_path / "out", "--device", "cpu",
+        "--method", "occlusion", "--class", "dark", "--slice", "y:5",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "slice 5 along y" in done.out
+    values = nib.load(tmp_path / "out" / "explanation.nii.gz").get_fdata()
+    others = [axis for axis in range(3) if axis != 1]
+    assert np.flatnonzero(np.abs(values).sum(axis=tuple(others))).tolist() == [5]
+    record = json.loads((tmp_path / "out" / "explanation.json").read_text())
+    assert record["request"]["slice"] == [1, 5]
+
+
+def test_layers_are_listed_without_an_image(medcnn, pictures) -> None:
+    done = medcnn("explain", "--model", pictures, "--list-layers", "--json")
+    assert done.code == 0, done.err
+    layers = json.loads(done.out)["layers"]
+    assert sum(layer["is_default"] for layer in layers) == 1
+    words = medcnn("explain", "--model", pictures, "--list-layers")
+    assert all(layer["name"] in words.out for layer in layers)
+    assert "the usual one" in words.out
+
+
+def test_a_slice_is_written_as_axis_and_number(medcnn, tmp_path, image, pictures) -> None:
+    done = medcnn("explain", image, "--model", pictures, "--out", tmp_path / "out", "--slice", "80")
+    assert done.code == 2
+    assert "z:80" in done.err

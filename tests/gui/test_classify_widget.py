@@ -227,6 +227,23 @@ def test_lesions_get_a_column_and_an_operating_point(qtbot, state, shelf, two) -
     assert not row.reject.isEnabled()
 
 
+def test_a_lesion_that_is_chosen_is_gone_to(qtbot, state, shelf, two) -> None:
+    dock = ClassifyWidget(state.viewer)
+    choose(dock, shelf, "patches")
+    classified(qtbot, dock)
+    for row, lesion in enumerate(two.table.lesions):
+        dock.classes.table.selectRow(row)
+        world = state.labels_layer(two.id).data_to_world(lesion.anchor_index)
+        np.testing.assert_allclose(state.viewer.dims.point, world)
+
+
+def test_the_axis_of_the_curve_counts_slices(qtbot, dock, shelf) -> None:
+    choose(dock, shelf, "slices")
+    classified(qtbot, dock)
+    axis = dock.classes.plot.plot.getAxis("bottom")
+    assert axis.autoSIPrefixScale == axis.scale == 1.0
+
+
 def test_the_class_that_is_called_like_a_label_is_looked_at_first(state, result) -> None:
     from napari_medcnn.core.classification import Item
 

@@ -15,7 +15,7 @@ from napari_medcnn.app.case_folder import HOW_TO_REPLACE, require_writable
 from napari_medcnn.app.case_options import region_within
 from napari_medcnn.app.volume_reference import fingerprint
 from napari_medcnn.core.atomic import write_json
-from napari_medcnn.core.errors import WriteError
+from napari_medcnn.core.errors import InputMismatch, WriteError
 from napari_medcnn.core.events import Done, Fallback, Job, JobControl, Progress
 from napari_medcnn.core.explanation import Explanation, Method
 from napari_medcnn.core.geometry import Index
@@ -51,6 +51,9 @@ class ExplanationRequest:
         Device, baseline, sanity check.
     overwrite : bool
         Replace an explanation that is there.
+    picture : tuple of (axis, index), optional
+        Of a network of pictures: the one slice of a volume that it sees, along an axis of
+        ``(z, y, x)``.
     """
 
     method: Method = "gradcam"
@@ -61,6 +64,7 @@ class ExplanationRequest:
     tolerance_mm: float = 0.0
     options: ExplainOptions = field(default_factory=ExplainOptions)
     overwrite: bool = False
+    picture: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +117,6 @@ def explain_case(
     ReadError, InputMismatch, ModelError, GeometryError, WriteError, Cancelled
         As reading, explaining and writing do.
     """
-    from napari_medcnn.inference.explain import explain
     from napari_medcnn.report.run_record import StageClock
 
     control = control or JobControl()
@@ -136,16 +139,7 @@ def explain_case(
     explanation: Explanation | None = None
     fallbacks: list[Fallback] = []
     clock.start()
-    for event in explain(
-        volumes,
-        spec,
-        method=request.method,
-        target=request.target,
-        layer=request.layer,
-        region=where,
-        options=request.options,
-        control=control,
-    ):
+    for event in explain_volumes(volumes, spec, request, where, control):
         clock.on_event(event)
         if isinstance(event, Done):
             explanation = event.result
@@ -165,6 +159,57 @@ def explain_case(
     _write_record(result, volumes, request, clock, fallbacks)
     yield Progress(WRITING, 1, 1)
     yield Done(result)
+
+
+def explain_volumes(
+    volumes: Sequence[Volume],
+    spec: ModelSpec,
+    request: ExplanationRequest,
+    region: Region | None,
+    control: JobControl,
+) -> Job:
+    """Explain the answer for images that were read; ends in ``Done(Explanation)``.
+
+    Parameters
+    ----------
+    region : mask or box, optional
+        What the region of the request stands for, on the grid of the first volume.
+
+    Raises
+    ------
+    MedcnnError
+        As explaining does.
+    """
+    from napari_medcnn.inference.explain import explain
+    from napari_medcnn.inference.explain_slice import explain_slice
+
+    if request.picture is None:
+        return explain(
+            volumes,
+            spec,
+            method=request.method,
+            target=request.target,
+            layer=request.layer,
+            region=region,
+            options=request.options,
+            control=control,
+        )
+    if region is not None:
+        raise InputMismatch(
+            "a slice is explained as a whole", hint="leave out the region, or the slice"
+        )
+    axis, index = request.picture
+    return explain_slice(
+        volumes,
+        spec,
+        axis=axis,
+        index=index,
+        method=request.method,
+        target=request.target,
+        layer=request.layer,
+        options=request.options,
+        control=control,
+    )
 
 
 def _require_empty(folder: Path, overwrite: bool) -> None:
@@ -232,6 +277,7 @@ def _write_record(
             "class": request.target,
             "layer": request.layer,
             "region": region.name if isinstance(region, Path) else region,
+            "slice": None if request.picture is None else list(request.picture),
             "truth": None if request.truth is None else request.truth.name,
         },
     ).to_json()

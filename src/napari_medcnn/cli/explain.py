@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -17,6 +18,9 @@ from napari_medcnn.cli.run_options import case_of_channels, region_of
 from napari_medcnn.core.geometry import Index
 from napari_medcnn.evaluation.localisation import Localisation
 from napari_medcnn.inference.explain_options import CHECK_SEEDS, ExplainOptions
+
+if TYPE_CHECKING:
+    from napari_medcnn.models.spec import ModelSpec
 
 
 class ExplanationMethod(StrEnum):
@@ -62,6 +66,12 @@ def explain(
             "(default: where the model sees the class).",
         ),
     ] = None,
+    slice_at: Annotated[
+        str | None,
+        typer.Option(
+            "--slice", metavar="z:N", help="Of a model for pictures: slice N along z, y or x."
+        ),
+    ] = None,
     truth: Annotated[Path | None, typer.Option(help="A label map to hold the map against.")] = None,
     tolerance: Annotated[
         float, typer.Option(min=0, help="How far from the truth a peak may lie, in mm.")
@@ -91,11 +101,17 @@ def explain(
     ] = None,
     accept_findings: AcceptFindingsOption = False,
     overwrite: OverwriteOption = False,
+    list_layers: Annotated[
+        bool, typer.Option("--list-layers", help="Only list the model's layers; needs no image.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Explain a model's answer: explanation.nii.gz, a map on the image, and explanation.json."""
     from napari_medcnn.models.registry import find_model
 
+    if list_layers:
+        _list_layers(find_model(model), as_json)
+        return
     if (image is None) == (not channel):
         raise typer.BadParameter("give INPUT, or --channel NAME=PATH for each channel")
     if out is None:
@@ -121,6 +137,7 @@ def explain(
             accept_findings=accept_findings,
         ),
         overwrite=overwrite,
+        picture=_slice(slice_at),
     )
     if image is not None:
         case = case_of(image, series=series)
@@ -134,6 +151,19 @@ def explain(
     output.print_notice()
 
 
+def _list_layers(spec: ModelSpec, as_json: bool) -> None:
+    from napari_medcnn.inference.explain_layer_list import layers_of
+
+    layers = output.follow(layers_of(spec), tuple)
+    if as_json:
+        output.print_json({"layers": [asdict(layer) for layer in layers]})
+        return
+    for layer in layers:
+        size = " x ".join(str(n) for n in layer.shape)
+        usual = ", the usual one" if layer.is_default else ""
+        output.out.print(escape(f"{layer.name} ({size}{usual})"), soft_wrap=True)
+
+
 def _region(text: str | None) -> Path | tuple[Index, Index] | None:
     """A file where there is one of that name, else a box."""
     if text is None:
@@ -142,6 +172,16 @@ def _region(text: str | None) -> Path | tuple[Index, Index] | None:
     if path.exists() or ":" not in text:
         return path
     return region_of(text)
+
+
+def _slice(text: str | None) -> tuple[int, int] | None:
+    """Axis of ``(z, y, x)`` and index."""
+    if text is None:
+        return None
+    axis, _, index = text.partition(":")
+    if axis not in ("z", "y", "x") or not index.isdecimal():
+        raise typer.BadParameter(f"--slice {text}: write it as z:80, y:80 or x:80")
+    return "zyx".index(axis), int(index)
 
 
 def show(result: ExplainedCase) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from napari_medcnn.app.explanation_case import ExplanationRequest, explain_volumes
 from napari_medcnn.app.result import Result, new_result
 from napari_medcnn.core.classification import Classification, Unit
 from napari_medcnn.core.events import Done, Job, JobControl, Progress
-from napari_medcnn.core.explanation import Method
 from napari_medcnn.core.lesion import LesionTable
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
-from napari_medcnn.inference.explain_options import ExplainOptions
 from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.models.spec import ModelSpec
 
@@ -83,24 +82,16 @@ class ExplainRequest:
         One a channel.
     spec : ModelSpec
         A model that classifies or segments.
-    method, target, layer
-        As for :func:`~napari_medcnn.inference.explain.explain`.
+    asked : ExplanationRequest
+        Method, class, layer, slice and options; what names files is unused.
     region : Segmentation, optional
         Of a model that segments: where its score is asked for, in place of its own answer.
-    picture : tuple of (axis, index), optional
-        Of a network of pictures on a volume: the one slice that it sees.
-    options : ExplainOptions
-        Device, the check against fresh weights.
     """
 
     volumes: tuple[Volume, ...]
     spec: ModelSpec
-    method: Method
-    target: str | None = None
-    layer: str | None = None
+    asked: ExplanationRequest
     region: Segmentation | None = None
-    picture: tuple[int, int] | None = None
-    options: ExplainOptions = field(default_factory=ExplainOptions)
 
 
 def classify_image(request: ClassifyRequest, control: JobControl) -> Job:
@@ -134,32 +125,8 @@ def classify_image(request: ClassifyRequest, control: JobControl) -> Job:
 
 def explain_image(request: ExplainRequest, control: JobControl) -> Job:
     """Explain a model's answer; ends in ``Done(Explanation)``."""
-    from napari_medcnn.inference.explain import explain
-    from napari_medcnn.inference.explain_slice import explain_slice
-
-    if request.picture is not None:
-        axis, index = request.picture
-        return explain_slice(
-            request.volumes,
-            request.spec,
-            axis=axis,
-            index=index,
-            method=request.method,
-            target=request.target,
-            layer=request.layer,
-            options=request.options,
-            control=control,
-        )
-    return explain(
-        request.volumes,
-        request.spec,
-        method=request.method,
-        target=request.target,
-        layer=request.layer,
-        region=None if request.region is None else request.region.array,
-        options=request.options,
-        control=control,
-    )
+    region = None if request.region is None else request.region.array
+    return explain_volumes(request.volumes, request.spec, request.asked, region, control)
 
 
 def list_layers(spec: ModelSpec, control: JobControl) -> Job:

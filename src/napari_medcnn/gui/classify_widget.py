@@ -27,6 +27,7 @@ from napari_medcnn.gui.classify_jobs import (
 from napari_medcnn.gui.collapsible import Section
 from napari_medcnn.gui.explain_panel import ExplainPanel
 from napari_medcnn.gui.image_choice import ImageChoice
+from napari_medcnn.gui.layer_links import layer_index
 from napari_medcnn.gui.lesion_focus import LesionFocus
 from napari_medcnn.gui.lesion_scores import scores_of
 from napari_medcnn.gui.model_choice import ModelChoice
@@ -298,7 +299,9 @@ class ClassifyWidget(QWidget):
             layer = self.state.labels_layer(result.id)
             lesion = next((le for le in result.table.lesions if le.id == lesion_id), None)
             if layer is not None and lesion is not None:
-                self.focus.show(lesion, layer)
+                # Without a frame: that is the table's of the dock Lesions.
+                index = layer_index(layer, lesion.anchor_index)
+                self.focus.go_to(layer.data_to_world(index))
 
     def _open_lesions(self) -> None:
         self.state.viewer.window.add_plugin_dock_widget(PLUGIN, "Lesions")
@@ -317,4 +320,5 @@ def _with_consent(request: Request) -> Request:
     """The same after the user's yes to what was found."""
     if isinstance(request, ClassifyRequest):
         return replace(request, options=replace(request.options, accept_findings=True))
-    return replace(request, options=replace(request.options, accept_findings=True))
+    options = replace(request.asked.options, accept_findings=True)
+    return replace(request, asked=replace(request.asked, options=options))

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_medcnn.app.explanation_case import ExplanationRequest
 from napari_medcnn.app.layers import METADATA_KEY, LayerKind, explanation_layer
 from napari_medcnn.core.errors import InputMismatch
 from napari_medcnn.core.explanation import MEANING, METHODS, Explanation, Method
@@ -129,18 +130,17 @@ class ExplainPanel(QWidget):
             raise InputMismatch(f"{spec.title} {what}", hint=hint)
         method: Method = self.method.currentData()
         segments = spec.task == "segmentation"
-        return ExplainRequest(
-            volumes,
-            spec,
+        asked = ExplanationRequest(
             method,
             target=self.target.currentData(),
             layer=self.layer.currentData() if _looks_into_layers(method) else None,
-            region=self.region.segmentation() if segments else None,
-            picture=self._picture(spec, volumes[0], axis),
             options=ExplainOptions(
                 device=device, check_seeds=CHECK_SEEDS if self.check.isChecked() else ()
             ),
+            picture=self._picture(spec, volumes[0], axis),
         )
+        region = self.region.segmentation() if segments else None
+        return ExplainRequest(volumes, spec, asked, region)
 
     def show_explanation(self, explanation: Explanation, volume: Volume) -> None:
         """Add the map as a layer over the image, and say what it is."""

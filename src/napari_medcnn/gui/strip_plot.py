@@ -53,7 +53,6 @@ class StripPlot(QWidget):
         """Show a class's probability ``(slice,)`` beside the slices' indices."""
         self._numbers = numbers
         self.curve.setData(numbers, values)
-        self.plot.setLabel("left", f"p({_short(name)})")
         self.plot.setToolTip(f"Probability of {name} in each slice: click to go to one")
         if len(numbers):
             self.plot.setXRange(int(numbers[0]), max(int(numbers[-1]), 1), padding=0.02)
@@ -107,10 +106,11 @@ class StripPlot(QWidget):
         plot.hideButtons()
         plot.setMouseEnabled(x=False, y=False)
         plot.setYRange(0, 1, padding=0.03)
-        plot.setLabel("bottom", "slice")
-        plot.getAxis("left").setWidth(48)
-        for side in ("left", "bottom"):
+        for side, title in (("left", "p"), ("bottom", "slice")):
+            # In this order: a label that shows first is scaled by the prefix of an empty plot.
             plot.getAxis(side).enableAutoSIPrefix(False)
+            plot.setLabel(side, title)
+        plot.getAxis("left").setWidth(48)
         plot.showGrid(x=False, y=True, alpha=0.2)
         plot.setCursor(Qt.CursorShape.PointingHandCursor)
         plot.setAccessibleName("Probability over slices")
@@ -129,10 +129,6 @@ class StripPlot(QWidget):
             self.plot.getAxis(side).setTextPen(pyqtgraph.mkPen(text))
         self.curve.setPen(pyqtgraph.mkPen(strong, width=2))
         self.line.setPen(pyqtgraph.mkPen(text, width=1, style=Qt.PenStyle.DashLine))
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 12 else f"{name[:11]}…"
 
 
 def _colour(role: str) -> QColor:
