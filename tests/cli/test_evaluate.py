@@ -35,6 +35,8 @@ def test_a_segmentation_model_is_measured_and_compared(
     for words in ("8 cases of 8 patients", "IoU", "lesions found", "CPM", "case_0", "Wilcoxon"):
         assert words in found.out, words
     assert (out / "cases.csv").is_file() and (out / "comparison.csv").is_file()
+    assert "Two models" in (out / "report.html").read_text(encoding="utf-8")
+    assert (out / "report.pdf").read_bytes().startswith(b"%PDF")
     again = medcnn("evaluate", models[0], "--data", data, "--out", out, *QUICK)
     assert again.code == 1 and "--overwrite" in again.err
 
@@ -44,7 +46,7 @@ def test_json_is_what_was_written_and_failures_are_told(
 ) -> None:
     (tmp_path / "cubes" / "image_1.nii.gz").unlink()
     model, out = step_model(tmp_path), tmp_path / "out"
-    options = ("--manifest", data, "--part", "test", "--out", out, "--json", *QUICK)
+    options = ("--manifest", data, "--part", "test", "--out", out, "--json", "--no-report", *QUICK)
     found = medcnn("evaluate", model, *options)
     assert found.code == 0, found.err
     content = json.loads(found.out)
@@ -53,6 +55,7 @@ def test_json_is_what_was_written_and_failures_are_told(
     assert "case_1" in found.err
     written = json.loads((out / "figures.json").read_text())
     assert {"out": str(out), **written} == content
+    assert not list(out.glob("report.*"))
 
 
 def test_a_classifier_is_measured(medcnn: Callable, tmp_path: Path) -> None:

@@ -66,6 +66,9 @@ def evaluate(
         int | None, typer.Option(min=1, help="Of the processor (default: all cores).")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the intervals' resamples.")] = 0,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write report.html and report.pdf, too.")
+    ] = True,
     accept_findings: AcceptFindingsOption = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an evaluation in the folder.")
@@ -104,6 +107,11 @@ def evaluate(
         runs.append(output.follow(_told(events), EvaluationRun))
     compared = (runs[1], compare_runs(*runs, seed=seed)) if len(runs) > 1 else None
     write_evaluation(out, runs[0], compared)
+    if report:
+        from napari_medcnn.report.evaluation_report import write_report
+
+        with output.err.status("writing the report"):
+            write_report(out, runs[0], cards=specs, against=compared)
     if as_json:
         import json
 

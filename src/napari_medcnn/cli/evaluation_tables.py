@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from napari_medcnn.evaluation.froc import RATES
+from napari_medcnn.report.figure_text import DASH, MACRO, TITLES, chance, ends, number
 
 if TYPE_CHECKING:
     from napari_medcnn.evaluation.case_table import CaseTable, LabelSummary
@@ -18,28 +19,6 @@ if TYPE_CHECKING:
     from napari_medcnn.evaluation.confidence import Interval
     from napari_medcnn.evaluation.froc import Froc
     from napari_medcnn.evaluation.run import ClassificationResult
-
-SEGMENTATION = (
-    ("dice", "Dice"),
-    ("jaccard", "IoU"),
-    ("nsd", "NSD"),
-    ("hd95_mm", "HD95 mm"),
-    ("volume_error_percent", "volume error %"),
-    ("lesion_sensitivity", "lesions found"),
-    ("lesion_precision", "lesion precision"),
-    ("lesion_f1", "lesion F1"),
-    ("lesion_false_positives", "false lesions a case"),
-)
-"""Figures of a label, one a line."""
-
-MACRO = (
-    ("precision", "macro precision"),
-    ("recall", "macro recall"),
-    ("specificity", "macro specificity"),
-    ("f1", "macro F1"),
-    ("auc", "macro ROC AUC"),
-    ("average_precision", "macro PR AUC"),
-)
 
 WORST = 5
 """Cases on the terminal; the file has all."""
@@ -51,10 +30,10 @@ def overall_table(result: ClassificationResult) -> Table:
     view = _table("figure", "value", "95 % interval")
     _row(view, "accuracy", figures.accuracy)
     _row(view, "balanced accuracy", figures.balanced_accuracy)
-    for name, title in MACRO:
+    for name, title in MACRO.items():
         _row(view, title, getattr(figures.macro, name))
     for name, title in (("brier", "Brier score"), ("nll", "NLL"), ("ece", "ECE")):
-        view.add_row(title, _number(getattr(calibration, name)), "")
+        view.add_row(title, number(getattr(calibration, name)), "")
     return view
 
 
@@ -65,7 +44,7 @@ def classes_table(figures: ClassificationFigures) -> Table:
     )
     for one in figures.by_class:
         values = (one.recall, one.precision, one.specificity, one.f1, one.auc)
-        cells = [_number(value.estimate) for value in (*values, one.average_precision)]
+        cells = [number(value.estimate) for value in (*values, one.average_precision)]
         view.add_row(escape(one.name), str(one.count), *cells)
     return view
 
@@ -74,12 +53,11 @@ def segmentation_table(summary: Sequence[LabelSummary]) -> Table:
     """Means over the cases, label by label."""
     view = _table("label", "figure", "mean", "95 % interval", "cases")
     for one in summary:
-        for name, title in SEGMENTATION:
+        for name, title in TITLES.items():
             if name in one.figures:
                 interval = one.figures[name]
-                ends = _ends(interval)
-                number = str(interval.cases)
-                view.add_row(escape(one.name), title, _number(interval.estimate), ends, number)
+                figures = number(interval.estimate), ends(interval), str(interval.cases)
+                view.add_row(escape(one.name), title, *figures)
     return view
 
 
@@ -88,8 +66,8 @@ def froc_table(found: Mapping[str, Froc]) -> Table:
     view = _table("label", *(f"{rate:g}" for rate in RATES), "mean (CPM)", "95 % interval")
     view.title, view.title_justify = "lesions found at so many false alarms a scan", "left"
     for name, one in found.items():
-        shares = [_number(share) for share in one.at_rates] or ["–"] * len(RATES)
-        view.add_row(escape(name), *shares, _number(one.score.estimate), _ends(one.score))
+        shares = [number(share) for share in one.at_rates] or [DASH] * len(RATES)
+        view.add_row(escape(name), *shares, number(one.score.estimate), ends(one.score))
     return view
 
 
@@ -98,7 +76,7 @@ def worst_table(table: CaseTable) -> Table:
     view = _table("worst cases", "Dice", "note")
     for case in table.cases[:WORST]:
         notes = [label.overlap.undefined for label in case.labels if label.overlap.undefined]
-        view.add_row(escape(case.case), _number(case.dice), escape(case.error or "; ".join(notes)))
+        view.add_row(escape(case.case), number(case.dice), escape(case.error or "; ".join(notes)))
     return view
 
 
@@ -111,35 +89,19 @@ def comparison_table(compared: Comparison, first: str, second: str) -> Table:
     )
     view.caption_justify = "left"
     for one in compared.differences:
-        p_values = [_p(one.p_value), _p(one.wilcoxon_p)]
+        p_values = [chance(one.p_value), chance(one.wilcoxon_p)]
         values = (one.first, one.second, one.difference.estimate)
-        cells = [_number(value) for value in values]
-        view.add_row(escape(one.figure), *cells, _ends(one.difference), *p_values)
+        cells = [number(value) for value in values]
+        view.add_row(escape(one.figure), *cells, ends(one.difference), *p_values)
     return view
 
 
 def _table(*headings: str) -> Table:
     view = Table(box=SIMPLE_HEAD, header_style="bold", collapse_padding=True, pad_edge=False)
-    for number, heading in enumerate(headings):
-        view.add_column(escape(heading), justify="right" if number else "left")
+    for place, heading in enumerate(headings):
+        view.add_column(escape(heading), justify="right" if place else "left")
     return view
 
 
 def _row(view: Table, title: str, interval: Interval) -> None:
-    view.add_row(title, _number(interval.estimate), _ends(interval))
-
-
-def _ends(interval: Interval) -> str:
-    if interval.low is None or interval.high is None:
-        return "–"
-    return f"{_number(interval.low)} to {_number(interval.high)}"
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
-
-
-def _p(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
+    view.add_row(title, number(interval.estimate), ends(interval))
