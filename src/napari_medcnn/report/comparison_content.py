@@ -66,9 +66,9 @@ def _differences(compared: Comparison) -> Table:
             chance(one.p_value),
         )
         rows.append((*row, Cell(chance(one.wilcoxon_p))) if ranks else row)
-    head = ("figure", "first", "second", "difference", "95 % interval", "p")
-    head = (*head, "signed ranks p") if ranks else head
-    return Table("", head, tuple(rows), notes=notes.notes)
+    head = ["figure", "first", "second", "difference", "95 % interval", "p"]
+    head += ["signed ranks p"] if ranks else []
+    return Table("", tuple(head), tuple(rows), notes=notes.notes)
 
 
 def _has_ranks(compared: Comparison) -> bool:
