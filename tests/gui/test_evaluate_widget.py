@@ -124,6 +124,12 @@ def test_a_segmentation_is_measured_shown_and_saved(widget, qtbot, tmp_path):
     settle(qtbot, widget)
     assert (tmp_path / "out" / "cases.csv").is_file()
 
+    widget.report(tmp_path / "out")
+    settle(qtbot, widget)
+    assert (tmp_path / "out" / "report.pdf").read_bytes().startswith(b"%PDF")
+    widget.report(tmp_path / "out")
+    assert "a report" in texts(widget, Severity.WARNING)[-1]
+
 
 def test_a_click_opens_a_case_with_its_errors_on_the_images_own_grid(widget, qtbot, tmp_path):
     load(widget, qtbot, cubes(tmp_path / "cubes", 6), tmp_path)

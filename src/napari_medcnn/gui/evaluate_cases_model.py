@@ -6,7 +6,8 @@ from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt
 
-from napari_medcnn.gui.evaluate_text import CASE_COLUMNS, CaseRows, Cell, number
+from napari_medcnn.gui.evaluate_text import CASE_COLUMNS, CaseRows, Cell
+from napari_medcnn.report.figure_text import number
 
 TEXT = ("case", "label", "truth", "said", "note")
 

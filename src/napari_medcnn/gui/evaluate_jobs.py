@@ -234,6 +234,21 @@ def save(evaluated: Evaluated, folder: Path, control: JobControl) -> Job:
     yield Done(folder)
 
 
+def report(
+    evaluated: Evaluated, specs: Sequence[ModelSpec], folder: Path, control: JobControl
+) -> Job:
+    """Write the report as a page and as a PDF; ends in ``Done(path of the page)``."""
+    from napari_medcnn.report.evaluation_report import write_report
+
+    yield Progress("writing the report", 0, 1)
+    against = None
+    if evaluated.against is not None and evaluated.comparison is not None:
+        against = evaluated.against, evaluated.comparison
+    control.checkpoint()
+    page, _ = write_report(folder, evaluated.run, cards=specs, against=against)
+    yield Done(page)
+
+
 def _told(event: Event, spec: ModelSpec, started: float) -> Job:
     """What the dock shows of an evaluation's event."""
     from napari_medcnn.evaluation.cases import STAGE

@@ -24,8 +24,8 @@ from napari_medcnn.evaluation.operating_point import (
     OperatingPoints,
     operating_points,
 )
-from napari_medcnn.gui.evaluate_text import number
 from napari_medcnn.gui.notices import WrappedLabel
+from napari_medcnn.report.figure_text import number
 
 START = 0.5
 WANTED = 0.9

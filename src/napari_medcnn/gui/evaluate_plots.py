@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from napari_medcnn.gui.evaluate_text import is_classification, number
+from napari_medcnn.gui.evaluate_text import is_classification
+from napari_medcnn.report.figure_text import number
 
 if TYPE_CHECKING:
     from napari_medcnn.evaluation.confidence import Interval

@@ -61,6 +61,7 @@ class EvaluateResultsPanel(QWidget):
         self.plots = PlotView()
         self.operating = OperatingPanel()
         self.save = QPushButton("Save …")
+        self.report = QPushButton("Report …")
         self._lay_out()
         self.cases.opened.connect(self.opened)
         self.subject.currentIndexChanged.connect(self._show_subject)
@@ -126,15 +127,17 @@ class EvaluateResultsPanel(QWidget):
         told = _box(self.comparison_text, self.comparison)
         self._comparison_section = Section("Comparison", told, is_open=True)
         self._operating_section = Section("Operating point", self.operating, is_open=True)
-        self.buttons = QHBoxLayout()
-        self.buttons.setSpacing(4)
-        self.buttons.addWidget(self.save)
+        self.report.setToolTip("Write report.html and report.pdf into a folder")
+        buttons = QHBoxLayout()
+        buttons.setSpacing(4)
+        buttons.addWidget(self.save)
+        buttons.addWidget(self.report)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         for widget in (self.text, self.figures):
             layout.addWidget(widget)
-        layout.addLayout(self.buttons)
+        layout.addLayout(buttons)
         for widget in (
             self.progress,
             self._comparison_section,

@@ -7,6 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from napari_medcnn.gui.study_text import counted
+from napari_medcnn.report.figure_text import (
+    MACRO,
+    TITLES,
+    chance,
+    ends,
+    figure_title,
+    number,
+)
 
 if TYPE_CHECKING:
     from napari_medcnn.evaluation.comparison import Comparison
@@ -16,24 +24,15 @@ if TYPE_CHECKING:
 Cell: TypeAlias = str | float | None
 Row: TypeAlias = tuple[str, ...]
 
-SEGMENTATION = {
-    "dice": "Dice",
-    "nsd": "NSD",
-    "hd95_mm": "HD95 (mm)",
-    "volume_error_percent": "volume error (%)",
-    "lesion_sensitivity": "lesions found",
-    "lesion_false_positives": "false lesions a case",
-}
-MACRO = {
-    "recall": "macro sensitivity",
-    "specificity": "macro specificity",
-    "precision": "macro PPV",
-    "f1": "macro F1",
-    "auc": "macro AUC",
-    "average_precision": "macro PR AUC",
-}
+SEGMENTATION = (
+    "dice",
+    "nsd",
+    "hd95_mm",
+    "volume_error_percent",
+    "lesion_sensitivity",
+    "lesion_false_positives",
+)
 OF_CLASS = {"auc": "AUC", "recall": "sensitivity", "specificity": "specificity"}
-COMPARED = SEGMENTATION | {"jaccard": "IoU"}
 CASE_COLUMNS = {
     "case": "Case",
     "label": "Label",
@@ -102,9 +101,9 @@ def headlines(run: EvaluationRun) -> tuple[Row, ...]:
         return tuple(rows)
     is_one = len(result.summary) == 2
     rows = [
-        _row(f"{title}, {summary.name}", summary.figures[name])
+        _row(f"{TITLES[name]}, {summary.name}", summary.figures[name])
         for summary in _without_repeated_mean(result.summary)
-        for name, title in SEGMENTATION.items()
+        for name in SEGMENTATION
         if name in summary.figures
     ]
     rows += [_row(f"FROC score, {name}", froc.score) for name, froc in result.froc.items()]
@@ -121,12 +120,12 @@ def compared(comparison: Comparison) -> tuple[Row, ...]:
     """Rows ``(figure, first, second, difference with interval, p, p of ranks)``."""
     return tuple(
         (
-            _in_words(one.figure),
+            figure_title(one.figure),
             number(one.first),
             number(one.second),
-            " ".join(filter(None, (number(one.difference.estimate), ends(one.difference)))),
-            _p(one.p_value),
-            _p(one.wilcoxon_p),
+            _with_ends(one.difference),
+            chance(one.p_value),
+            chance(one.wilcoxon_p),
         )
         for one in comparison.differences
     )
@@ -143,7 +142,7 @@ def about_comparison(comparison: Comparison) -> str:
         text = (
             f"On {counted(comparison.cases, 'case')} of both models; second less first. p: paired "
             f"bootstrap. Right with the first alone: {test.only_first}, with the second alone: "
-            f"{test.only_second}; McNemar's exact test: p = {_p(test.p_value)}"
+            f"{test.only_second}; McNemar's exact test: p = {chance(test.p_value)}"
             f"{f' ({test.note})' if test.note else ''}."
         )
     if comparison.left_out:
@@ -178,22 +177,17 @@ def caption(run: EvaluationRun, case_id: str) -> str:
     return case_id
 
 
-def number(value: float | None) -> str:
-    """Three digits after the point of small figures, one of large ones; a dash for none."""
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
-
-
-def ends(interval: Interval) -> str:
-    """E.g. ``(0.81 to 0.95)``; empty where there is no interval."""
-    if interval.low is None or interval.high is None:
-        return ""
-    return f"({number(interval.low)} to {number(interval.high)})"
-
-
 def _row(title: str, interval: Interval) -> Row:
-    return title, number(interval.estimate), ends(interval).strip("()") or interval.note
+    return (
+        title,
+        number(interval.estimate),
+        interval.note if interval.low is None else ends(interval),
+    )
+
+
+def _with_ends(interval: Interval) -> str:
+    text = number(interval.estimate)
+    return text if interval.low is None else f"{text} ({ends(interval)})"
 
 
 def _without_repeated_mean(summary: Sequence[Any]) -> Sequence[Any]:
@@ -221,14 +215,5 @@ def _with_chance(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**record, "chance": min(chances, default=None)}
 
 
-def _in_words(figure: str) -> str:
-    name, comma, label = figure.partition(", ")
-    return f"{COMPARED.get(name, name.replace('_', ' '))}{comma}{label}"
-
-
-def _in_brackets(chance: float | None) -> str:
-    return "" if chance is None else f" ({chance:.2f})"
-
-
-def _p(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
+def _in_brackets(probability: float | None) -> str:
+    return "" if probability is None else f" ({probability:.2f})"

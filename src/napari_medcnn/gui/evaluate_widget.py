@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from napari_medcnn.gui.evaluate_jobs import (
     Request,
     evaluate,
     open_judged,
+    report,
     save,
 )
 from napari_medcnn.gui.evaluate_layers import EvaluateLayers
@@ -89,17 +91,24 @@ class EvaluateWidget(QWidget):
         self.opening.start(f"Opening {case_id}", job)
         self.results.progress.begin()
 
+    def report(self, folder: Path, *, replace: bool = False) -> None:
+        """Write the report into a folder; one that is there already only if `replace`."""
+        evaluated, request = self.results.evaluated, self._shown
+        if evaluated is None or request is None or self.saving.is_running:
+            return
+        if (folder / "report.html").exists() and not replace:
+            self._ask_to_replace("a report", folder, self.report)
+            return
+        job = partial(report, evaluated, request.specs, folder)
+        self.saving.start(f"Writing a report into {folder.name}", job)
+
     def save(self, folder: Path, *, replace: bool = False) -> None:
         """Write the evaluation into a folder; one that is there already only if `replace`."""
         evaluated = self.results.evaluated
         if evaluated is None or self.saving.is_running:
             return
         if (folder / "figures.json").exists() and not replace:
-            self.foot.board.post(
-                Severity.WARNING,
-                f"There is an evaluation in {folder_text(folder)} already.",
-                [("Replace it", partial(self.save, folder, replace=True))],
-            )
+            self._ask_to_replace("an evaluation", folder, self.save)
             return
         self.saving.start(f"Writing into {folder.name}", partial(save, evaluated, folder))
 
@@ -184,10 +193,22 @@ class EvaluateWidget(QWidget):
     def _on_not_saved(self, failed: Failed) -> None:
         self.foot.board.post_failure("The evaluation was not written", failed)
 
-    def _ask_for_folder(self) -> None:
+    def _ask_to_replace(self, what: str, folder: Path, write: Callable[..., None]) -> None:
+        self.foot.board.post(
+            Severity.WARNING,
+            f"There is {what} in {folder_text(folder)} already.",
+            [("Replace it", partial(write, folder, replace=True))],
+        )
+
+    def _ask_where_to_save(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "A folder for figures and tables")
         if chosen:
             self.save(Path(chosen))
+
+    def _ask_where_to_report(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "A folder for the report")
+        if chosen:
+            self.report(Path(chosen))
 
     def _warn(self, text: str) -> None:
         self.foot.board.post(Severity.WARNING, sentence(text))
@@ -204,7 +225,8 @@ class EvaluateWidget(QWidget):
         self.runner.failed.connect(self._on_failed)
         self.runner.finished.connect(self._refresh)
         self.results.opened.connect(self.open_case)
-        self.results.save.clicked.connect(self._ask_for_folder)
+        self.results.save.clicked.connect(self._ask_where_to_save)
+        self.results.report.clicked.connect(self._ask_where_to_report)
         self.results.plots.problem.connect(self._warn)
         self.results.plots.exported.connect(self._on_saved)
         self.opening.done.connect(self._on_case)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from napari_medcnn.evaluation.confidence import Interval
+if TYPE_CHECKING:
+    from napari_medcnn.evaluation.confidence import Interval
 
 DASH = "–"
 
