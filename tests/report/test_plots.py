@@ -132,6 +132,9 @@ def test_froc_goes_through_the_seven_rates() -> None:
     for line, one in zip(points, found.values(), strict=True):
         assert line.get_xdata() == pytest.approx(RATES)
         assert line.get_ydata() == pytest.approx(one.at_rates)
+    core = axes.get_lines()[0].get_xydata().tolist()
+    corners = zip(found["core"].false_positives, found["core"].sensitivity, strict=True)
+    assert all(list(corner) in core for corner in corners), "a jump is not drawn"
 
 
 def test_differences_of_shares_have_their_intervals() -> None:

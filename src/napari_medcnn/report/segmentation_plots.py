@@ -69,23 +69,24 @@ def figure_of_froc(found: Mapping[str, Froc]) -> Figure:
     """
     figure = new_figure(4.6, 3.8)
     axes = figure.add_subplot()
-    at = np.geomspace(RATES[0], RATES[-1], 400)
     for number, (name, curve) in enumerate(found.items()):
         if not len(curve.sensitivity):
             continue
         colour = series_style(number)["color"]
-        heights = np.interp(at, curve.false_positives, curve.sensitivity)
-        there = at <= curve.false_positives[-1]
         title = f"{name}: CPM {curve.score.estimate:.3f}"
         if curve.score.low is not None and curve.score.high is not None:
             title += f" ({curve.score.low:.3f} to {curve.score.high:.3f})"
-        axes.plot(*_part(at, heights, there), color=colour, label=title)
-        axes.plot(*_part(at, heights, ~there), color=colour, linestyle=(0, (3, 3)), linewidth=1.1)
+        axes.plot(*_line(curve), color=colour, label=title)
+        end = curve.false_positives[-1], curve.sensitivity[-1]
+        if end[0] < RATES[-1]:
+            axes.plot([end[0], RATES[-1]], [end[1]] * 2, color=colour, linestyle="--", linewidth=1)
         axes.plot(RATES, curve.at_rates, "o", color=colour, markersize=4)
     axes.set_xscale("log", base=2)
     axes.set_xticks(RATES, [f"1/{round(1 / rate)}" if rate < 1 else f"{rate:g}" for rate in RATES])
     axes.minorticks_off()
-    axes.set(xlabel="false positives a scan", ylabel="sensitivity", ylim=(-0.02, 1.02))
+    axes.set(
+        xlim=(0.11, 9.1), xlabel="false positives a scan", ylabel="sensitivity", ylim=(-0.02, 1.02)
+    )
     axes.legend(loc="lower right")
     return figure
 
@@ -119,7 +120,11 @@ def figure_of_differences(compared: Comparison) -> Figure:
     return figure
 
 
-def _part(
-    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], which: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    return x[which], y[which]
+def _line(curve: Froc) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The curve's points, its jumps among them, and between them what is straight on even axes."""
+    between = np.geomspace(RATES[0], RATES[-1], 400)
+    between = between[between < curve.false_positives[-1]]
+    x = np.append(between, curve.false_positives)
+    y = np.append(np.interp(between, curve.false_positives, curve.sensitivity), curve.sensitivity)
+    order = np.lexsort((y, x))
+    return x[order], y[order]
