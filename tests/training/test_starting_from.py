@@ -154,11 +154,19 @@ def test_the_patch_shows_as_much_and_no_more_than_the_model_s_window(tmp_path: P
     assert starting_from(job, LESIONS).sampling.patch == (64, 32, 96)
 
 
-def test_the_rate_is_a_tenth_and_told(tmp_path: Path) -> None:
-    job = lesion_job(write_case(tmp_path), optimisation=Optimisation(rate=0.02))
+@pytest.mark.parametrize(
+    ("optimiser", "rate", "expected"),
+    [("adamw", 5e-4, 5e-5), ("adamw", 0.02, 1e-4), ("sgd", 0.01, 1e-3)],
+)
+def test_the_rate_is_low_and_told(
+    tmp_path: Path, optimiser: Any, rate: float, expected: float
+) -> None:
+    how = Optimisation(optimiser=optimiser, rate=rate)
+    job = lesion_job(write_case(tmp_path), optimisation=how, augmentation="strong")
     started = starting_from(job, LESIONS)
-    assert started.optimisation.rate == pytest.approx(0.002)
-    assert "0.002" in started_text(started)
+    assert started.optimisation.rate == pytest.approx(expected)
+    assert started.augmentation == "light"
+    assert f"{expected:g}" in started_text(started)
     assert "BrainMaskd" in started_text(started)
 
 

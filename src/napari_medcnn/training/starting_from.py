@@ -11,9 +11,12 @@ from napari_medcnn.training.origin import Origin, read_origin
 RATE_SHARE = 0.1
 """Of the rate from scratch: weights that know much already are changed, not thrown away."""
 
+HIGHEST_RATE = {"adam": 1e-4, "adamw": 1e-4, "sgd": 1e-3}
+"""Beyond it a few dozen steps on one case were enough to forget most of what a model knew."""
+
 
 def starting_from(job: TrainJob, bundle: Path) -> TrainJob:
-    """The job with a bundle's network, weights and preprocessing, and a tenth of the rate.
+    """The job with a bundle's network, weights and preprocessing, at a low rate.
 
     A segmentation's patch shows as many millimetres as before, in voxels of the bundle's grid, but
     no more than the bundle's window, rounded up to what fits the network; a classification takes
@@ -37,7 +40,9 @@ def starting_from(job: TrainJob, bundle: Path) -> TrainJob:
             spacing_mm=origin.spacing_mm, size=patch if classifies else None, steps=origin.steps
         ),
         sampling=replace(job.sampling, patch=patch),
-        optimisation=replace(job.optimisation, rate=job.optimisation.rate * RATE_SHARE),
+        optimisation=replace(job.optimisation, rate=_rate(job)),
+        # What stronger changes teach takes longer than a fine-tuning lasts.
+        augmentation="none" if job.augmentation == "none" else "light",
     )
     if classifies:
         return started
@@ -53,8 +58,15 @@ def started_text(job: TrainJob) -> str:
     return (
         f"preprocessing: that of the model that it starts from ({steps})\n"
         f"sampling.patch: {z} × {y} × {x} voxels of that model's grid\n"
-        f"optimisation.rate: {job.optimisation.rate:g}, a tenth of the rate from scratch"
+        f"optimisation.rate: {job.optimisation.rate:g}, low, to change what is known and not to "
+        "forget it\n"
+        f"augmentation: {job.augmentation}, for the same reason"
     )
+
+
+def _rate(job: TrainJob) -> float:
+    share: float = job.optimisation.rate * RATE_SHARE
+    return min(share, HIGHEST_RATE[job.optimisation.optimiser])
 
 
 def _patch(job: TrainJob, origin: Origin) -> tuple[int, int, int]:
