@@ -53,7 +53,7 @@ for event in run_batch(cases, find_model(Path(model)), out, None, options):
 @pytest.mark.parametrize(
     ("moment", "second"),
     [
-        ("computing", "done"),
+        pytest.param("computing", "done", marks=pytest.mark.slow),
         pytest.param("before-files", "done", marks=pytest.mark.slow),
         pytest.param("before-record", "done", marks=pytest.mark.slow),
         ("after-record", "skipped"),

@@ -46,6 +46,7 @@ def test_contours_between_the_slices_of_pet_are_read_on_them(shared_data: Path) 
     assert ml == pytest.approx(9655 * 0.976562**2 * 3.27 / 1000, rel=0.03)
 
 
+@pytest.mark.slow
 def test_a_contour_of_many_points_stays_one_of_numbers(tmp_path: Path) -> None:
     volume = series(tmp_path / "in", Geometry.from_spacing((2, 90, 90), (1.0, 1.0, 1.0)))
     segmentation = marked(volume, (LESION,))
