@@ -406,7 +406,7 @@ def test_layers_are_listed_and_one_of_them_is_looked_into(qtbot, dock, shelf, st
 def test_patches_around_lesions_are_not_explained_here(dock, shelf) -> None:
     choose(dock, shelf, "patches")
     dock.explain()
-    assert "cannot be explained here" in dock.board.texts[-1]
+    assert "sees patches around lesions, which cannot be explained" in dock.board.texts[-1]
 
 
 def texts(lesions: LesionsWidget) -> dict[int, str]:

@@ -19,6 +19,7 @@ from napari_medcnn.inference.explain import explain
 from napari_medcnn.inference.explain_options import ExplainOptions
 from napari_medcnn.io.read import read
 from napari_medcnn.models.bundle import read_bundle
+from napari_medcnn.models.spec import Patch
 from tests.bundle_factory import make_bundle
 from tests.classification_factory import picture_classifier, volume_classifier
 from tests.inference.conftest import from_file, smooth_image, write_nifti
@@ -224,6 +225,7 @@ def test_what_cannot_be_explained_is_refused_with_a_way_out(bundle) -> None:
         ({"model": spec, "method": "magic"}, spotted(), "no method"),
         ({"model": spec_of(), "region": np.ones(SHAPE)}, spotted(), "classifies whole images"),
         ({"model": spec_of("detection")}, spotted(), "draws boxes"),
+        ({"model": replace(spec_of(), patch=Patch((8, 8, 8)))}, spotted(), "sees patches"),
         ({"model": spec_of("segmentation")}, spotted(), "name one of them: bright, dark"),
         (
             {"model": spec_of(), "target": "bright", "network": Detector(dense=True)},

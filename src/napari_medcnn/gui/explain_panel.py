@@ -26,7 +26,11 @@ from napari_medcnn.gui.notices import WrappedLabel, sentence
 from napari_medcnn.gui.slice_steps import slice_at
 from napari_medcnn.gui.viewer_state import ViewerState
 from napari_medcnn.inference.explain_layers import Layer as NetworkLayer
-from napari_medcnn.inference.explain_options import CHECK_SEEDS, ExplainOptions
+from napari_medcnn.inference.explain_options import (
+    CHECK_SEEDS,
+    ExplainOptions,
+    require_explainable,
+)
 from napari_medcnn.models.spec import ModelSpec
 
 WORDS: dict[Method, str] = {
@@ -41,10 +45,6 @@ OWN_ANSWER = "where the model sees it"
 CAUTION = (
     "The map shows what would change this score most. It is not where a disease is, and a map on "
     "the right place does not prove that the answer is right."
-)
-PATCHES_ONLY = (
-    "sees patches around lesions, which cannot be explained here",
-    "choose a model of whole images, of slices, or one that segments",
 )
 
 
@@ -125,9 +125,7 @@ class ExplainPanel(QWidget):
         spec = self._spec
         if spec is None:
             raise InputMismatch("no model is chosen")
-        if spec.patch is not None:
-            what, hint = PATCHES_ONLY
-            raise InputMismatch(f"{spec.title} {what}", hint=hint)
+        require_explainable(spec)
         method: Method = self.method.currentData()
         segments = spec.task == "segmentation"
         asked = ExplanationRequest(

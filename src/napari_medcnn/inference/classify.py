@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,18 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_medcnn.core.classification import Classification, Probabilities, Unit
-from napari_medcnn.core.errors import OutOfMemory
 from napari_medcnn.core.events import Done, Event, Job, JobControl, Message, Progress
 from napari_medcnn.core.lesion import LesionTable
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.inference.classified_parts import Parts, parts_of
 from napari_medcnn.inference.classifier import Classifier
 from napari_medcnn.inference.classify_check import as_channels, check_classifies
-from napari_medcnn.inference.device import torch_threads
 from napari_medcnn.inference.image_facts import doubts, facts_of
 from napari_medcnn.inference.options import RunOptions
-from napari_medcnn.inference.segment import READING, check_findings, out_of_memory
-from napari_medcnn.inference.survive import is_out_of_memory
+from napari_medcnn.inference.run_frame import READING, check_findings, running
 from napari_medcnn.models.card import section
 from napari_medcnn.models.spec import ModelSpec
 
@@ -98,18 +94,12 @@ def classify(
         raise ValueError(f"{loaded.spec.title} is loaded, not {spec.title}")
     classifier = loaded or Classifier(spec, options)
     run = _Run(volumes, spec, unit, axis, lesions, options, control, classifier)
-    try:
-        with torch_threads(options.threads):
+    with running(options.threads, lambda: classifier.device):
+        try:
             yield from run.events()
-    except Exception as error:
-        # The frames of a failed run hold tensors as long as someone holds the error.
-        traceback.clear_frames(error.__traceback__)
-        if is_out_of_memory(error) and not isinstance(error, OutOfMemory):
-            raise out_of_memory(error) from error
-        raise
-    finally:
-        if loaded is None:
-            classifier.close()
+        finally:
+            if loaded is None:
+                classifier.close()
     yield Done(run.classification())
 
 

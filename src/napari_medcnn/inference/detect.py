@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_medcnn.core.detection import Detection, Detections
-from napari_medcnn.core.errors import ModelError, OutOfMemory
+from napari_medcnn.core.errors import ModelError
 from napari_medcnn.core.events import Done, Event, Fallback, Job, JobControl, Message, Progress
 from napari_medcnn.core.geometry import Geometry, Index
 from napari_medcnn.core.volume import Volume
@@ -22,11 +22,11 @@ from napari_medcnn.inference.detect_plan import (
     smaller_window_text,
     window_of,
 )
-from napari_medcnn.inference.device import choose_device, release_memory, torch_threads
+from napari_medcnn.inference.device import choose_device, release_memory
 from napari_medcnn.inference.memory import this_machine
 from napari_medcnn.inference.options import Precision, RunOptions
 from napari_medcnn.inference.plan import facts_of
-from napari_medcnn.inference.segment import READING, check_findings, out_of_memory
+from napari_medcnn.inference.run_frame import READING, check_findings, out_of_memory, running
 from napari_medcnn.inference.survive import is_out_of_memory
 from napari_medcnn.models.detector import Detector
 from napari_medcnn.models.spec import ModelSpec
@@ -92,17 +92,8 @@ def detect(
     control.checkpoint()
     yield Progress(READING, 0, 1)
     run = _Run(volumes, spec, spec.detector, options, control, choose_device(options.device))
-    try:
-        with torch_threads(options.threads):
-            yield from run.events()
-    except Exception as error:
-        # The frames of a failed run hold tensors as long as someone holds the error.
-        traceback.clear_frames(error.__traceback__)
-        if is_out_of_memory(error) and not isinstance(error, OutOfMemory):
-            raise out_of_memory(error) from error
-        raise
-    finally:
-        release_memory(run.device)
+    with running(options.threads, lambda: run.device):
+        yield from run.events()
     yield Done(run.detections())
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +17,8 @@ from napari_medcnn.core.geometry import Index
 from napari_medcnn.core.segmentation import Label
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.inference import preprocess
-from napari_medcnn.inference.device import choose_device, release_memory, torch_threads
-from napari_medcnn.inference.explain_options import ExplainOptions
+from napari_medcnn.inference.device import choose_device
+from napari_medcnn.inference.explain_options import ExplainOptions, require_explainable
 from napari_medcnn.inference.explain_question import Question
 from napari_medcnn.inference.explain_target import (
     Region,
@@ -32,8 +32,8 @@ from napari_medcnn.inference.explain_target import (
 from napari_medcnn.inference.explain_view import Spans, View, Weights, views_of, window_of
 from napari_medcnn.inference.map_back import map_on_image
 from napari_medcnn.inference.options import RunOptions
-from napari_medcnn.inference.segment import READING, check_findings
-from napari_medcnn.inference.survive import is_out_of_memory, what_did_not_fit
+from napari_medcnn.inference.run_frame import READING, check_findings, running
+from napari_medcnn.inference.survive import what_did_not_fit
 from napari_medcnn.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -111,17 +111,8 @@ def explain(
     label = label_to_explain(model, target)
     device = choose_device(options.device)
     run = _Run(volumes, model, method, label, layer, region, options, control, device, network)
-    try:
-        with torch_threads(options.threads):
-            explanation = yield from run.events()
-    except Exception as error:
-        # The frames of a failed run hold tensors as long as someone holds the error.
-        traceback.clear_frames(error.__traceback__)
-        if is_out_of_memory(error) and not isinstance(error, OutOfMemory):
-            raise _out_of_memory(error, method) from error
-        raise
-    finally:
-        release_memory(device)
+    with running(options.threads, lambda: device, partial(_out_of_memory, method)):
+        explanation = yield from run.events()
     yield Done(explanation)
 
 
@@ -249,11 +240,7 @@ class _Run:
 def _check(spec: ModelSpec, method: str, region: Region | None) -> None:
     if method not in METHODS:
         raise InputMismatch(f"{method!r} is no method", hint=f"one of {', '.join(METHODS)}")
-    if spec.task == "detection":
-        raise InputMismatch(
-            f"{spec.title} draws boxes, which cannot be explained",
-            hint="choose a model that classifies or segments",
-        )
+    require_explainable(spec)
     if spec.task == "classification" and region is not None:
         raise InputMismatch(
             f"{spec.title} classifies whole images, and a region has no score of its own",
@@ -276,7 +263,7 @@ def _window_on(volume: Volume, prepared: Prepared, spans: Spans) -> tuple[Index,
     return (low[0], low[1], low[2]), (high[0], high[1], high[2])
 
 
-def _out_of_memory(error: BaseException, method: Method) -> OutOfMemory:
+def _out_of_memory(method: Method, error: BaseException) -> OutOfMemory:
     others = "" if method == "occlusion" else ", or explain by occlusion, which needs no gradients"
     return OutOfMemory(
         f"the memory did not suffice to explain this image: {what_did_not_fit(error)}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_medcnn.core.events import Done, Job, JobControl, Progress
-from napari_medcnn.inference.segment import READING
+from napari_medcnn.inference.run_frame import READING
 from napari_medcnn.models.spec import ModelSpec
 
 if TYPE_CHECKING:

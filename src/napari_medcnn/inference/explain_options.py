@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from napari_medcnn.core.errors import InputMismatch
+from napari_medcnn.models.spec import ModelSpec
+
 Baseline = Literal["mean", "minimum", "zero"]
 """What stands for "nothing is there": one value a channel of what the network sees."""
 
@@ -60,3 +63,24 @@ class ExplainOptions:
     def to_json(self) -> dict[str, Any]:
         """As a record keeps them."""
         return {**asdict(self), "check_seeds": list(self.check_seeds)}
+
+
+def require_explainable(spec: ModelSpec) -> None:
+    """Refuse a model whose answers no map can be made of.
+
+    Raises
+    ------
+    InputMismatch
+        When it draws boxes, or sees patches around lesions: a map of the whole image, which it
+        never sees, would mean nothing.
+    """
+    if spec.task == "detection":
+        raise InputMismatch(
+            f"{spec.title} draws boxes, which cannot be explained",
+            hint="choose a model that classifies or segments",
+        )
+    if spec.patch is not None:
+        raise InputMismatch(
+            f"{spec.title} sees patches around lesions, which cannot be explained",
+            hint="choose a model of whole images, of slices, or one that segments",
+        )

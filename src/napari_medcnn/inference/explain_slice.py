@@ -16,7 +16,7 @@ from napari_medcnn.core.volume import Volume
 from napari_medcnn.inference.explain import explain
 from napari_medcnn.inference.explain_options import ExplainOptions
 from napari_medcnn.inference.preprocess import channels_on_one_grid
-from napari_medcnn.inference.segment import check_findings
+from napari_medcnn.inference.run_frame import check_findings
 from napari_medcnn.inference.slice_pictures import SlicePictures
 from napari_medcnn.models.spec import ModelSpec
 

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from napari_medcnn.core.errors import ConsentNeeded, OutOfMemory
 from napari_medcnn.core.events import Done, Event, Job, JobControl, Message, Progress
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.inference import postprocess, preprocess, windows
 from napari_medcnn.inference.backends.choice import calibrated
-from napari_medcnn.inference.device import choose_device, release_memory, torch_threads
+from napari_medcnn.inference.device import choose_device
 from napari_medcnn.inference.loaded import LoadedModel
 from napari_medcnn.inference.memory import this_machine
 from napari_medcnn.inference.network_stage import NetworkStage, Report
 from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.inference.plan import InferencePlan, answers_of, facts_of, resolve
 from napari_medcnn.inference.result_maps import ResultMaps, Wanted
-from napari_medcnn.inference.survive import is_out_of_memory, what_did_not_fit
+from napari_medcnn.inference.run_frame import READING, check_findings, running
 from napari_medcnn.models.spec import ModelSpec
-
-READING = "reading model"
-"""The first stage; then ``preparing image``, ``network`` and ``finishing``."""
 
 MEASURING = "measuring the machine"
 """Takes time in the first run of a model alone; it has no progress of its own."""
@@ -83,46 +78,13 @@ def segment(
         raise ValueError(f"{loaded.spec.title} is loaded, not {spec.title}")
     kept = loaded or LoadedModel(spec, options)
     run = _Run(volumes, spec, options, control, kept, choose_device(options.device))
-    try:
-        with torch_threads(options.threads):
+    with running(options.threads, lambda: run.device):
+        try:
             yield from run.events()
-    except Exception as error:
-        # The frames of a failed run hold tensors as long as someone holds the error.
-        traceback.clear_frames(error.__traceback__)
-        if is_out_of_memory(error) and not isinstance(error, OutOfMemory):
-            raise out_of_memory(error) from error
-        raise
-    finally:
-        if loaded is None:
-            kept.close()
-        release_memory(run.device)
+        finally:
+            if loaded is None:
+                kept.close()
     yield Done(run.segmentation())
-
-
-def out_of_memory(error: BaseException) -> OutOfMemory:
-    """What people read when the memory of this computer ended."""
-    return OutOfMemory(
-        f"the memory of this computer did not suffice: {what_did_not_fit(error)}",
-        hint="close other programs and images, or run a region of interest",
-    )
-
-
-def check_findings(volumes: Sequence[Volume], accepted: bool) -> None:
-    """Refuse images with findings that forbid measuring, unless the user accepts them.
-
-    Raises
-    ------
-    ConsentNeeded
-        With the first finding's text.
-    """
-    for volume in volumes:
-        findings = volume.blocking_findings
-        if findings and not accepted:
-            raise ConsentNeeded(
-                f"this image must not be measured unseen: {findings[0].text}",
-                source=volume.name,
-                hint="look at the image, then accept its findings to go on",
-            )
 
 
 @dataclass
