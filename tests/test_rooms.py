@@ -211,3 +211,11 @@ for widget in manifest.contributions.widgets:
     )
     assert PACKAGE in loaded
     assert not loaded & set(NETWORK_LIBRARIES)
+
+
+@pytest.mark.parametrize("name", ["training.strict_json", "app.session_manifest"])
+def test_napari_starts_in_a_script_that_used_the_package_before(name: str) -> None:
+    loaded = loaded_after(
+        f"import {PACKAGE}.{name}\nfrom qtpy.QtWidgets import QApplication\nimport napari.viewer"
+    )
+    assert "napari" in loaded

@@ -8,6 +8,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+# The whole of pydantic before Qt: PySide6 looks into every import that follows it, which pydantic's
+# lazy modules do not survive, and napari could not start any more.
+import pydantic.types  # noqa: F401
 from pydantic import TypeAdapter, ValidationError
 
 from napari_medcnn.core.atomic import write_text
