@@ -11,10 +11,18 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from napari_medcnn.core.events import run_to_end
 from napari_medcnn.core.geometry import AxisMap, Geometry
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Source, Volume, canonical_volume
+from napari_medcnn.inference.options import RunOptions
+from napari_medcnn.inference.segment import segment
+from napari_medcnn.models.bundle import read_bundle
 from napari_medcnn.models.spec import ModelSpec
+from tests.bundle_factory import make_bundle
+
+SHAPE = (13, 19, 22)
+"""Of the phantom."""
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +92,23 @@ def _monai_labels(spec: ModelSpec, images: list[Path]) -> npt.NDArray[Any]:
 
 def in_file_order(segmentation: Segmentation, volume: Volume) -> npt.NDArray[Any]:
     return volume.on_source_grid(segmentation.array)[0]
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> ModelSpec:
+    return read_bundle(make_bundle(tmp_path / "bright", roi=(12, 12, 12)))
+
+
+@pytest.fixture
+def phantom() -> Volume:
+    """A bright box off centre, different in every direction, on 1 mm voxels."""
+    array = np.zeros(SHAPE, np.float32)
+    array[2:6, 3:10, 12:20] = 1
+    array[8, 4, 5] = 1
+    geometry = Geometry.from_spacing(SHAPE, (1.0, 1.0, 1.0), (-40.0, 15.0, 60.0))
+    return Volume(array, geometry, modality="MR")
+
+
+def run(volume: Volume | list[Volume], spec: ModelSpec, **options: object) -> Segmentation:
+    wanted = RunOptions(**{"backend": "torch"} | options)  # type: ignore[arg-type]
+    return run_to_end(segment(volume, spec, options=wanted), Segmentation)

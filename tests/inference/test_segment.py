@@ -3,24 +3,18 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from napari_medcnn.core.errors import (
-    Cancelled,
     ConsentNeeded,
     InputMismatch,
     ModelError,
-    OutOfMemory,
 )
 from napari_medcnn.core.events import (
     Done,
     Event,
-    Fallback,
-    JobControl,
     Message,
     Progress,
     run_to_end,
@@ -28,41 +22,18 @@ from napari_medcnn.core.events import (
 from napari_medcnn.core.geometry import AxisMap, Geometry
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Finding, FrameAxis, Severity, Volume
-from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.inference.segment import segment
 from napari_medcnn.models.bundle import read_bundle
 from napari_medcnn.models.spec import Channel, ModelSpec
 from napari_medcnn.models.weights import sha256
 from tests.bundle_factory import make_bundle
-from tests.inference.conftest import from_file, smooth_image
+from tests.inference.conftest import SHAPE, from_file, run, smooth_image
 
-SHAPE = (13, 19, 22)
-ON_ONE_THREAD = RunOptions(backend="torch", threads=1)
 ALL_AXES = [
     AxisMap(order, flip)  # type: ignore[arg-type]
     for order in itertools.permutations(range(3))
     for flip in itertools.product((False, True), repeat=3)
 ]
-
-
-@pytest.fixture
-def spec(tmp_path: Path) -> ModelSpec:
-    return read_bundle(make_bundle(tmp_path / "bright", roi=(12, 12, 12)))
-
-
-@pytest.fixture
-def phantom() -> Volume:
-    """A bright box off centre, different in every direction, on 1 mm voxels."""
-    array = np.zeros(SHAPE, np.float32)
-    array[2:6, 3:10, 12:20] = 1
-    array[8, 4, 5] = 1
-    geometry = Geometry.from_spacing(SHAPE, (1.0, 1.0, 1.0), (-40.0, 15.0, 60.0))
-    return Volume(array, geometry, modality="MR")
-
-
-def run(volume: Volume | list[Volume], spec: ModelSpec, **options: object) -> Segmentation:
-    wanted = RunOptions(**{"backend": "torch"} | options)  # type: ignore[arg-type]
-    return run_to_end(segment(volume, spec, options=wanted), Segmentation)
 
 
 def test_a_segmentation_lies_on_the_volumes_grid_with_names_model_and_probability(
@@ -307,107 +278,3 @@ def test_progress_counts_every_window_and_ends_complete(phantom: Volume, spec: M
     assert all(steps[-1].done == steps[-1].total for steps in stages.values())
     assert stages["network"][5].eta_s is not None
     assert isinstance(events[-1], Done)
-
-
-@pytest.mark.parametrize("windows", [0, 1, 5])
-def test_cancel_ends_the_job_before_the_next_window(
-    phantom: Volume, spec: ModelSpec, windows: int
-) -> None:
-    control, done = JobControl(), []
-    with pytest.raises(Cancelled):
-        for event in segment(phantom, spec, control):
-            if isinstance(event, Progress) and event.stage == "network":
-                done.append(event.done)
-                if event.done == windows:
-                    control.cancel()
-    assert done == list(range(windows + 1))
-    np.testing.assert_array_equal(run(phantom, spec).array, phantom.array > 0.5)
-
-
-@pytest.mark.parametrize("failing_call", [1, 3])
-def test_an_error_of_the_network_comes_as_it_is_and_the_next_run_works(
-    phantom: Volume, spec: ModelSpec, monkeypatch: pytest.MonkeyPatch, failing_call: int
-) -> None:
-    error = RuntimeError("broken")
-    with pytest.raises(RuntimeError) as caught:
-        run_failing(phantom, spec, monkeypatch, {failing_call: error})
-    assert caught.value is error
-    monkeypatch.undo()
-    np.testing.assert_array_equal(run(phantom, spec).array, phantom.array > 0.5)
-
-
-def test_where_memory_ends_once_the_run_goes_on_with_less_and_says_so(
-    phantom: Volume, spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    errors = {3: torch.OutOfMemoryError("full")}
-    events = run_failing(phantom, spec, monkeypatch, errors, batch=2)
-    (fallback,) = [event for event in events if isinstance(event, Fallback)]
-    assert fallback.wanted == "2 windows at once on the CPU"
-    assert fallback.used == "one window at once on the CPU"
-    assert "full" in fallback.reason
-    found = events[-1].result
-    assert found.parameters["batch"] == 1
-    np.testing.assert_array_equal(found.array, phantom.array > 0.5)
-
-
-def test_where_memory_never_suffices_the_error_says_so_and_the_next_run_works(
-    phantom: Volume, spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    errors = dict.fromkeys(range(1, 100), torch.OutOfMemoryError("full"))
-    with pytest.raises(OutOfMemory, match="did not suffice for 1 window of the network: full"):
-        run_failing(phantom, spec, monkeypatch, errors)
-    monkeypatch.undo()
-    np.testing.assert_array_equal(run(phantom, spec).array, phantom.array > 0.5)
-
-
-def test_memory_that_ends_while_the_network_is_measured_does_not_end_the_run(
-    phantom: Volume, spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With as many windows at once as nothing was measured of before."""
-    errors = {1: torch.OutOfMemoryError("full")}
-    stage = "reading model"
-    events = run_failing(phantom, spec, monkeypatch, errors, stage=stage, batch=5, threads=1)
-    np.testing.assert_array_equal(events[-1].result.array, phantom.array > 0.5)
-
-
-def run_failing(
-    volume: Volume,
-    spec: ModelSpec,
-    patch: pytest.MonkeyPatch,
-    errors: dict[int, Exception],
-    stage: str = "network",
-    **options: object,
-) -> list[Any]:
-    """The events of a run whose network fails at some of its calls, counted from a stage on."""
-    from monai.networks.nets import UNet
-
-    calls = []
-
-    def failing(self: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-        calls.append(1)
-        if len(calls) in errors:
-            raise errors[len(calls)]
-        return self.model(x)
-
-    events = []
-    wanted = RunOptions(**{"backend": "torch"} | options)  # type: ignore[arg-type]
-    for event in segment(volume, spec, options=wanted):
-        events.append(event)
-        if isinstance(event, Progress) and (event.stage, event.done) == (stage, 0):
-            patch.setattr(UNet, "forward", failing)
-    return events
-
-
-def test_threads_and_gradient_mode_are_as_before(phantom: Volume, spec: ModelSpec) -> None:
-    inside = set()
-    for _ in segment(phantom, spec, options=ON_ONE_THREAD):
-        inside.add((torch.get_num_threads(), torch.is_inference_mode_enabled()))
-    assert (1, False) in inside
-    assert not any(mode for _, mode in inside)
-    assert torch.get_num_threads() == 2
-    job = segment(phantom, spec, options=ON_ONE_THREAD)
-    for event in job:
-        if isinstance(event, Progress) and event.stage == "network":
-            break
-    job.close()
-    assert torch.get_num_threads() == 2
