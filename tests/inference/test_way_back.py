@@ -113,10 +113,13 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def volume_of(case: dict[str, Any]) -> Volume:
-    """Positive in a box inside, so that a crop to the foreground has something to cut."""
+    """Positive in a box inside, so that a crop to the foreground has something to cut.
+
+    Negative around it: beside zeros MONAI interpolates to 1e-15, which its crop keeps.
+    """
     shape = case["geometry"].shape
     array = smooth_image(shape, case["seed"]) + 0.5
-    array[:1], array[:, -2:], array[:, :, :2] = 0, 0, 0
+    array[:1], array[:, -2:], array[:, :, :2] = -0.25, -0.25, -0.25
     return from_file(array, case["geometry"], case["axes"])
 
 
