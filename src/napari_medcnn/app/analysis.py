@@ -16,6 +16,7 @@ from napari_medcnn.app.case import Case, Inputs, case_of, one_volume, require_me
 from napari_medcnn.app.case_folder import require_own_results, require_writable
 from napari_medcnn.app.case_options import DEFAULT_OPTIONS, CaseOptions, region_within
 from napari_medcnn.app.case_request import Request, request_of
+from napari_medcnn.app.case_run import followed
 from napari_medcnn.app.volume_reference import fingerprint
 from napari_medcnn.core.events import Done, Event, Fallback, Job, JobControl, Progress
 from napari_medcnn.core.lesion import LesionTable
@@ -221,15 +222,8 @@ def compute_case(
     wanted = replace(options.of_model(), region=region)
     fallbacks: list[Fallback] = []
     job = segment(read.volumes, spec, control, wanted, loaded)
-    read.clock.start()
-    for event in job:
-        read.clock.on_event(event)
-        if isinstance(event, Done):
-            return ComputedCase(read, event.result, tuple(fallbacks), peak_memory_gb())
-        if isinstance(event, Fallback):
-            fallbacks.append(event)
-        yield event
-    raise RuntimeError("the model's job ended without a result")
+    segmentation = yield from followed(job, read.clock, fallbacks)
+    return ComputedCase(read, segmentation, tuple(fallbacks), peak_memory_gb())
 
 
 def measure_case(computed: ComputedCase, options: CaseOptions) -> CaseResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,9 @@ from napari_medcnn.app.case_folder import (
     uncertainty_file,
 )
 from napari_medcnn.app.case_options import CaseOptions
+from napari_medcnn.app.case_run import input_name, record_of
 from napari_medcnn.app.volume_reference import fingerprint
-from napari_medcnn.core.segmentation import Segmentation
+from napari_medcnn.core.segmentation import ModelReference, Segmentation
 from napari_medcnn.core.volume import Volume
 
 if TYPE_CHECKING:
@@ -49,12 +50,11 @@ def write_results(
     model = result.segmentation.model
     if model is None:
         raise RuntimeError("a model's segmentation names its model")
-    fingerprints = tuple(fingerprint(volume) for volume in read.volumes)
-    name = ", ".join(_input_name(volume) for volume in read.volumes)
-    with rewriting(read.folder, name, model.id, fingerprints):
+    images = [fingerprint(volume) for volume in read.volumes]
+    with rewriting(read.folder, input_name(read.volumes), model.id, images):
         with read.clock.stage(WRITING):
             _write_files(result, options)
-        _record(computed, result, name, fingerprints)
+        _record(computed, result, model)
     return read.clock.seconds
 
 
@@ -100,34 +100,24 @@ def _write_map(array: npt.NDArray[np.floating[Any]], volume: Volume, path: Path)
     write_volume(replace(volume, array=array.astype(np.float32), unit="", source=source), path)
 
 
-def _record(
-    computed: ComputedCase, result: CaseResult, name: str, fingerprints: tuple[str, ...]
-) -> None:
+def _record(computed: ComputedCase, result: CaseResult, model: ModelReference) -> None:
     """Write ``run.json``: what ran, and what was predicted of it beside what came."""
-    from napari_medcnn.report.run_record import RunRecord
-
     read, segmentation = computed.read, result.segmentation
-    assert segmentation.model is not None  # its caller has asked
-    # The record has times of its own, of the whole case: two that differ would only puzzle.
-    parameters = {k: v for k, v in segmentation.parameters.items() if k != "seconds"}
     predicted = {
-        k.removeprefix(PREDICTED): v for k, v in parameters.items() if k.startswith(PREDICTED)
+        key.removeprefix(PREDICTED): value
+        for key, value in segmentation.parameters.items()
+        if key.startswith(PREDICTED)
     }
-    RunRecord(
-        model=segmentation.model,
-        input_name=name,
-        parameters={
-            **{k: v for k, v in parameters.items() if not k.startswith(PREDICTED)},
-            "min_volume_mm3": result.table.min_volume_mm3,
-        },
-        seconds_by_stage=read.clock.seconds,
-        started=read.clock.started,
-        findings=tuple(finding for volume in read.volumes for finding in volume.findings),
-        input_fingerprints=fingerprints,
+    asked = {k: v for k, v in segmentation.parameters.items() if not k.startswith(PREDICTED)}
+    record_of(
+        read.volumes,
+        model,
+        {**asked, "min_volume_mm3": result.table.min_volume_mm3},
+        read.clock,
+        computed.fallbacks,
         peak_memory_gb=computed.peak_memory_gb,
         predicted=predicted,
         measured=_measured(computed, segmentation.parameters.get("seconds", {})),
-        fallbacks=tuple(asdict(fallback) for fallback in computed.fallbacks),
         request=read.request.to_json(),
     ).write(read.folder / RUN)
 
@@ -138,7 +128,3 @@ def _measured(computed: ComputedCase, seconds: Mapping[str, float]) -> dict[str,
     if computed.peak_memory_gb is not None:
         measured["peak_memory_bytes"] = computed.peak_memory_gb * 1e9
     return measured
-
-
-def _input_name(volume: Volume) -> str:
-    return volume.name if volume.source.path is None else volume.source.path.name

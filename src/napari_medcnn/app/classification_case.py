@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from napari_medcnn.app.case_folder import (
 )
 from napari_medcnn.app.case_options import DEFAULT_OPTIONS, CaseOptions
 from napari_medcnn.app.case_request import request_of
+from napari_medcnn.app.case_run import followed, input_name, record_of
 from napari_medcnn.app.volume_reference import fingerprint
 from napari_medcnn.core.classification import Classification, Unit
 from napari_medcnn.core.errors import InputMismatch
@@ -162,7 +163,7 @@ def classify_case(
         control=control,
         loaded=loaded,
     )
-    found: Classification = yield from _followed(job, read, fallbacks)
+    found: Classification = yield from followed(job, read.clock, fallbacks)
     peak = peak_memory_gb()
     control.checkpoint()
     yield Progress(WRITING, 0, 1)
@@ -184,19 +185,6 @@ def _read(case: Case, spec: ModelSpec, folder: Path, options: CaseOptions) -> Re
     return ReadCase(case, folder, volumes, request_of(case, spec, options), clock)
 
 
-def _followed(job: Job, read: ReadCase, fallbacks: list[Fallback]) -> Generator[Event, None, Any]:
-    """A model's result; its events are passed on, timed, and its fallbacks kept."""
-    read.clock.start()
-    for event in job:
-        read.clock.on_event(event)
-        if isinstance(event, Done):
-            return event.result
-        if isinstance(event, Fallback):
-            fallbacks.append(event)
-        yield event
-    raise RuntimeError("the model's job ended without a result")
-
-
 def _lesions(
     read: ReadCase,
     parts: Parts,
@@ -214,7 +202,7 @@ def _lesions(
         segmentation = read_segmentation(parts.labels, volume)
     elif parts.finder is not None:
         job = segment(volume, parts.finder, control, options.run)
-        segmentation = yield from _followed(job, read, fallbacks)
+        segmentation = yield from followed(job, read.clock, fallbacks)
     else:
         return None
     advised = segmentation.advised_min_volume_mm3
@@ -232,30 +220,21 @@ def _write(
 ) -> dict[str, float]:
     """Write a case's files, the record last, and return the seconds by stage."""
     from napari_medcnn.report.classes import write_classes_csv, write_classes_json
-    from napari_medcnn.report.run_record import RunRecord
 
     found, clock = result.classification, read.clock
-    fingerprints = tuple(fingerprint(volume) for volume in read.volumes)
-    name = ", ".join(v.name if v.source.path is None else v.source.path.name for v in read.volumes)
-    # The record has times of its own, of the whole case.
-    parameters = {k: v for k, v in found.parameters.items() if k != "seconds"}
-    parameters["lesions_of"] = (
-        parts.finder.id if parts.finder else parts.labels and parts.labels.name
-    )
-    with rewriting(read.folder, name, found.model.id, fingerprints):
+    lesions_of = parts.finder.id if parts.finder else parts.labels and parts.labels.name
+    images = [fingerprint(volume) for volume in read.volumes]
+    with rewriting(read.folder, input_name(read.volumes), found.model.id, images):
         with clock.stage(WRITING):
             write_classes_csv(found, read.folder / CLASSES_CSV)
             write_classes_json(found, read.folder / CLASSES_JSON, result.volume)
-        RunRecord(
-            model=found.model,
-            input_name=name,
-            parameters=parameters,
-            seconds_by_stage=clock.seconds,
-            started=clock.started,
-            findings=tuple(finding for volume in read.volumes for finding in volume.findings),
-            input_fingerprints=fingerprints,
+        record_of(
+            read.volumes,
+            found.model,
+            {**found.parameters, "lesions_of": lesions_of},
+            clock,
+            fallbacks,
             peak_memory_gb=peak,
-            fallbacks=tuple(asdict(fallback) for fallback in fallbacks),
             request=read.request.to_json(),
         ).write(read.folder / RUN)
     return clock.seconds

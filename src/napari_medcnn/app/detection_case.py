@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_medcnn.app.analysis import READING, WRITING, ReadCase, read_case
 from napari_medcnn.app.case import Case, Inputs, case_of
 from napari_medcnn.app.case_folder import OVERLAY, RUN, require_writable, rewriting
 from napari_medcnn.app.case_options import DEFAULT_OPTIONS, CaseOptions, region_within
+from napari_medcnn.app.case_run import followed, input_name, record_of
 from napari_medcnn.app.volume_reference import fingerprint
 from napari_medcnn.core.detection import Detections
 from napari_medcnn.core.events import Done, Fallback, Job, JobControl, Progress
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.models.spec import ModelSpec
-
-if TYPE_CHECKING:
-    from napari_medcnn.report.run_record import StageClock
 
 BOXES_CSV, BOXES_JSON = "boxes.csv", "boxes.json"
 
@@ -109,26 +107,16 @@ def detect_case(
     yield Progress(READING, 1, 1)
 
     restart_peak()
-    found: Detections | None = None
     fallbacks: list[Fallback] = []
-    read.clock.start()
-    for event in detect(read.volumes, spec, control, _run_options(read, options)):
-        read.clock.on_event(event)
-        if isinstance(event, Done):
-            found = event.result
-            break
-        if isinstance(event, Fallback):
-            fallbacks.append(event)
-        yield event
-    if found is None:
-        raise RuntimeError("the model's job ended without a result")
+    job = detect(read.volumes, spec, control, _run_options(read, options))
+    found: Detections = yield from followed(job, read.clock, fallbacks)
     peak = peak_memory_gb()
     control.checkpoint()
     yield Progress(WRITING, 0, 1)
     result = DetectedCase(folder, read.volumes[0], found)
-    seconds = _write(result, read, fallbacks, peak)
+    result = replace(result, seconds=_write(result, read, fallbacks, peak))
     yield Progress(WRITING, 1, 1)
-    yield Done(DetectedCase(folder, read.volumes[0], found, seconds))
+    yield Done(result)
 
 
 def _run_options(read: ReadCase, options: CaseOptions) -> RunOptions:
@@ -143,39 +131,20 @@ def _write(
     from napari_medcnn.report.box_overlay import write_box_overlay
     from napari_medcnn.report.boxes import write_boxes_csv, write_boxes_json
 
-    fingerprints = tuple(fingerprint(volume) for volume in read.volumes)
-    name = ", ".join(v.name if v.source.path is None else v.source.path.name for v in read.volumes)
-    clock: StageClock = read.clock
-    with rewriting(read.folder, name, result.detections.model.id, fingerprints):
+    found, clock = result.detections, read.clock
+    images = [fingerprint(volume) for volume in read.volumes]
+    with rewriting(read.folder, input_name(read.volumes), found.model.id, images):
         with clock.stage(WRITING):
-            write_boxes_csv(result.detections, read.folder / BOXES_CSV)
-            write_boxes_json(result.detections, read.folder / BOXES_JSON, result.volume)
-            write_box_overlay(result.volume, result.detections, read.folder / OVERLAY)
-        _record(result, read, name, fingerprints, fallbacks, peak)
+            write_boxes_csv(found, read.folder / BOXES_CSV)
+            write_boxes_json(found, read.folder / BOXES_JSON, result.volume)
+            write_box_overlay(result.volume, found, read.folder / OVERLAY)
+        record_of(
+            read.volumes,
+            found.model,
+            found.parameters,
+            clock,
+            fallbacks,
+            peak_memory_gb=peak,
+            request=read.request.to_json(),
+        ).write(read.folder / RUN)
     return clock.seconds
-
-
-def _record(
-    result: DetectedCase,
-    read: ReadCase,
-    name: str,
-    fingerprints: tuple[str, ...],
-    fallbacks: list[Fallback],
-    peak: float | None,
-) -> None:
-    from napari_medcnn.report.run_record import RunRecord
-
-    parameters = result.detections.parameters
-    RunRecord(
-        model=result.detections.model,
-        input_name=name,
-        # The record has times of its own, of the whole case.
-        parameters={k: v for k, v in parameters.items() if k != "seconds"},
-        seconds_by_stage=read.clock.seconds,
-        started=read.clock.started,
-        findings=tuple(finding for volume in read.volumes for finding in volume.findings),
-        input_fingerprints=fingerprints,
-        peak_memory_gb=peak,
-        fallbacks=tuple(asdict(fallback) for fallback in fallbacks),
-        request=read.request.to_json(),
-    ).write(read.folder / RUN)

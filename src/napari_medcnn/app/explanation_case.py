@@ -13,7 +13,7 @@ import numpy.typing as npt
 from napari_medcnn.app.case import Case, one_volume, require_measurable
 from napari_medcnn.app.case_folder import HOW_TO_REPLACE, require_writable
 from napari_medcnn.app.case_options import region_within
-from napari_medcnn.app.volume_reference import fingerprint
+from napari_medcnn.app.case_run import followed, record_of
 from napari_medcnn.core.atomic import write_json
 from napari_medcnn.core.errors import InputMismatch, WriteError
 from napari_medcnn.core.events import Done, Fallback, Job, JobControl, Progress
@@ -136,19 +136,9 @@ def explain_case(
             where = region_within(region, volumes[0].geometry.shape)
         truth = None if request.truth is None else _mask(request.truth, volumes[0])
     yield Progress(READING, 1, 1)
-    explanation: Explanation | None = None
     fallbacks: list[Fallback] = []
-    clock.start()
-    for event in explain_volumes(volumes, spec, request, where, control):
-        clock.on_event(event)
-        if isinstance(event, Done):
-            explanation = event.result
-            break
-        if isinstance(event, Fallback):
-            fallbacks.append(event)
-        yield event
-    if explanation is None:
-        raise RuntimeError("the job ended without a result")
+    job = explain_volumes(volumes, spec, request, where, control)
+    explanation: Explanation = yield from followed(job, clock, fallbacks)
     result = ExplainedCase(folder, volumes[0], explanation)
     if truth is not None:
         result = replace(result, localisation=_held_against(explanation, truth, request))
@@ -259,19 +249,13 @@ def _write_record(
     clock: Any,
     fallbacks: Sequence[Fallback],
 ) -> None:
-    from napari_medcnn.report.run_record import RunRecord
-
-    names = [v.name if v.source.path is None else v.source.path.name for v in volumes]
     region = request.region
-    record = RunRecord(
-        model=result.explanation.model,
-        input_name=", ".join(names),
-        parameters=result.explanation.to_json(),
-        seconds_by_stage=clock.seconds,
-        started=clock.started,
-        findings=tuple(finding for volume in volumes for finding in volume.findings),
-        input_fingerprints=tuple(fingerprint(volume) for volume in volumes),
-        fallbacks=tuple(asdict(fallback) for fallback in fallbacks),
+    record = record_of(
+        volumes,
+        result.explanation.model,
+        result.explanation.to_json(),
+        clock,
+        fallbacks,
         request={
             "method": request.method,
             "class": request.target,

@@ -19,8 +19,9 @@ from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.imaging.box_sections import section_of, slices_of
 from napari_medcnn.report.notice import RESEARCH_USE_NOTICE
-from napari_medcnn.report.overlay import BACKGROUND, DPI, QUIET_TEXT, TEXT
+from napari_medcnn.report.overlay import DPI
 from napari_medcnn.report.section import Plane, Section, Stack, body_box
+from napari_medcnn.report.section_painter import BACKGROUND, QUIET_TEXT, TEXT
 from napari_medcnn.report.window import Window, window_at
 
 PICTURES = 8
