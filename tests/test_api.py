@@ -14,16 +14,20 @@ import SimpleITK as sitk
 import napari_medcnn as mc
 from napari_medcnn import api
 from napari_medcnn.app.samples import FOLDERS
-from napari_medcnn.core.errors import WriteError
+from napari_medcnn.core.errors import InputMismatch, WriteError
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.segmentation import Label, Segmentation
 from napari_medcnn.core.volume import Volume
 from tests.bundle_factory import make_bundle
+from tests.classification_factory import picture_classifier
 
 EXAMPLES = [
-    test for test in doctest.DocTestFinder(recurse=True).find(api, "napari_medcnn") if test.examples
+    test
+    for module in (api, api.files, api.models)
+    for test in doctest.DocTestFinder(recurse=True).find(module, "napari_medcnn")
+    if test.examples
 ]
-SLOW = {"napari_medcnn.segment"}
+SLOW = {"napari_medcnn.explain", "napari_medcnn.segment"}
 
 
 @pytest.mark.parametrize(
@@ -83,6 +87,30 @@ def test_from_an_image_to_measured_lesions(tmp_path: Path) -> None:
         mc.write(volume, tmp_path / "copy.nii.gz"),
     ]
     assert all(path.stat().st_size > 0 for path in written)
+
+
+def test_what_a_model_marks_is_explained_on_the_images_own_grid(tmp_path: Path) -> None:
+    volume = scan()
+    model = mc.load_model(make_bundle(tmp_path / "bright"))
+    events = []
+    found = mc.explain(
+        volume, model, method="occlusion", on_event=events.append, device="cpu", threads=1
+    )
+    assert (found.array.shape, found.label) == (volume.geometry.shape, "bright")
+    assert found.volume_id == volume.id
+    assert len(events) > 2
+    boxed = mc.explain(volume, model, region=((4, 6, 10), (8, 12, 16)), device="cpu", threads=1)
+    assert (boxed.method, boxed.region) == ("gradcam", "a box")
+    with pytest.raises(InputMismatch, match="does not classify pictures"):
+        mc.explain(volume, model, slice_index=3, device="cpu")
+
+
+def test_a_slice_is_explained_as_a_model_of_pictures_sees_it(tmp_path: Path) -> None:
+    found = mc.explain(
+        scan(), picture_classifier(tmp_path), axis=1, slice_index=7, device="cpu", threads=1
+    )
+    assert found.region == "slice 7 along y"
+    assert found.label in ("bright", "dark", "middle")
 
 
 def test_small_components_are_left_out_as_the_model_advises() -> None:
