@@ -66,7 +66,7 @@ def parts_of(
     if unit == "slice" and slices is not None:
         return _Slices(slices, volumes[0].spacing_known, spec, run)
     found = () if lesions is None else lesions.lesions
-    return _Patches(volumes, slices, axis, found, spec, run, control)
+    return _Patches(volumes, slices, found, spec, run, control)
 
 
 class _Prepare(Protocol):
@@ -112,13 +112,12 @@ class _Patches:
         self,
         volumes: Sequence[Volume],
         slices: SlicePictures | None,
-        axis: int,
         lesions: Sequence[Lesion],
         spec: ModelSpec,
         run: _Prepare,
         control: JobControl,
     ) -> None:
-        self._volumes, self._slices, self._axis = volumes, slices, axis
+        self._volumes, self._slices = volumes, slices
         self._before, self._after = around_crop(spec)
         self._run, self._control = run, control
         self._lesions = sorted(lesions, key=lambda lesion: lesion.id)
@@ -128,13 +127,10 @@ class _Patches:
 
     def image(self, number: int) -> Generator[Event, None, torch.Tensor]:
         centre = self._lesions[number].centroid_index
-        grid = self._volumes[0].geometry
         if self._slices is None:
-            index, place = 0, _point(grid.index_to_lps(centre))
+            index, place = 0, _point(self._volumes[0].geometry.index_to_lps(centre))
         else:
-            last = grid.shape[self._axis] - 1
-            index = min(max(round(centre[self._axis]), 0), last)
-            place = self._slices.place(centre)
+            index, place = self._slices.through(centre), self._slices.place(centre)
         image = yield from self._prepared(index)
         patch = yield from cut_patch(image, place, self._after, self._volumes, self._control)
         return patch.tensor

@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_medcnn.core.errors import InputMismatch, OutOfMemory
 from napari_medcnn.core.events import Done, Event, Job, JobControl, Message, Progress
 from napari_medcnn.core.explanation import METHODS, Explanation, Method
-from napari_medcnn.core.geometry import Index
 from napari_medcnn.core.segmentation import Label
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.inference import preprocess
@@ -29,8 +26,8 @@ from napari_medcnn.inference.explain_target import (
     predicted_mask,
     region_mask,
 )
-from napari_medcnn.inference.explain_view import Spans, View, Weights, views_of, window_of
-from napari_medcnn.inference.map_back import map_on_image
+from napari_medcnn.inference.explain_view import View, Weights, views_of, window_of
+from napari_medcnn.inference.map_back import box_on_image, map_on_image
 from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.inference.run_frame import READING, check_findings, running
 from napari_medcnn.inference.survive import what_did_not_fit
@@ -42,9 +39,6 @@ if TYPE_CHECKING:
     from napari_medcnn.inference.preprocess import Prepared
 
 _DEFAULTS = ExplainOptions()
-
-_ROUNDING = 1e-4
-"""Voxels by which a window's corner may be beyond a voxel's edge and still be on it."""
 
 
 def explain(
@@ -190,7 +184,7 @@ class _Run:
             score=score,
             region=region_text,
             model=self.spec.reference(weights_sha256),
-            window=_window_on(self.volumes[0], prepared, spans),
+            window=box_on_image(spans, prepared.grid, self.volumes[0]),
             layer=name,
             check=check,
             parameters={
@@ -241,26 +235,16 @@ def _check(spec: ModelSpec, method: str, region: Region | None) -> None:
     if method not in METHODS:
         raise InputMismatch(f"{method!r} is no method", hint=f"one of {', '.join(METHODS)}")
     require_explainable(spec)
+    if spec.patch is not None:
+        raise InputMismatch(
+            f"{spec.title} sees patches around lesions and never a whole image",
+            hint="say which lesion is to be explained",
+        )
     if spec.task == "classification" and region is not None:
         raise InputMismatch(
             f"{spec.title} classifies whole images, and a region has no score of its own",
             hint="leave the region out",
         )
-
-
-def _window_on(volume: Volume, prepared: Prepared, spans: Spans) -> tuple[Index, Index]:
-    """The box ``(z, y, x)`` of the volume's voxels around the window's corners."""
-    sizes = prepared.tensor.shape[1:]
-    ends = [
-        (max(start, 0) - 0.5, min(stop, n) - 0.5)
-        for (start, stop), n in zip(reversed(spans), reversed(sizes), strict=True)
-    ]
-    corners = np.stack(np.meshgrid(*ends, indexing="ij"), -1).reshape(-1, 3)
-    index = volume.geometry.lps_to_index(prepared.grid.index_to_lps(corners)) + 0.5
-    shape = volume.geometry.shape
-    low = np.clip(np.floor(index.min(0) + _ROUNDING), 0, shape).astype(int).tolist()
-    high = np.clip(np.ceil(index.max(0) - _ROUNDING), 0, shape).astype(int).tolist()
-    return (low[0], low[1], low[2]), (high[0], high[1], high[2])
 
 
 def _out_of_memory(method: Method, error: BaseException) -> OutOfMemory:

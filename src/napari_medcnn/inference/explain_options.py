@@ -71,16 +71,10 @@ def require_explainable(spec: ModelSpec) -> None:
     Raises
     ------
     InputMismatch
-        When it draws boxes, or sees patches around lesions: a map of the whole image, which it
-        never sees, would mean nothing.
+        When it draws boxes.
     """
     if spec.task == "detection":
         raise InputMismatch(
             f"{spec.title} draws boxes, which cannot be explained",
             hint="choose a model that classifies or segments",
-        )
-    if spec.patch is not None:
-        raise InputMismatch(
-            f"{spec.title} sees patches around lesions, which cannot be explained",
-            hint="choose a model of whole images, of slices, or one that segments",
         )

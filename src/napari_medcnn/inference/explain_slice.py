@@ -81,7 +81,7 @@ def explain_slice(
         network=network,
     ):
         if isinstance(event, Done):
-            yield Done(_in_volume(event.result, volumes[0], axis, index))
+            yield Done(in_volume(event.result, volumes[0], axis, index))
         else:
             yield event
 
@@ -100,8 +100,18 @@ def _check(model: ModelSpec, volume: Volume, axis: int, index: int) -> None:
         )
 
 
-def _in_volume(found: Explanation, volume: Volume, axis: int, index: int) -> Explanation:
-    """The picture's map back in its slice, the way up in which the volume stores it."""
+def in_volume(found: Explanation, volume: Volume, axis: int, index: int) -> Explanation:
+    """A picture's map back in its slice, the way up in which the volume stores it.
+
+    Parameters
+    ----------
+    found : Explanation
+        Of the picture of one slice, see :mod:`~napari_medcnn.inference.slice_pictures`.
+    volume : Volume
+        That the slice is of.
+    axis, index : int
+        Its place along an axis of ``(z, y, x)``.
+    """
     shown = found.array[0]
     # Rows of a picture run against z; see the module of slices as pictures.
     plane = shown if axis == 0 else shown[::-1]

@@ -8,9 +8,10 @@ trained on files of patches. Without such a step all of them see the whole image
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_medcnn.core.errors import ModelError
 from napari_medcnn.core.events import Event, JobControl
@@ -40,14 +41,36 @@ def around_crop(spec: ModelSpec) -> tuple[ModelSpec, ModelSpec]:
     return replace(spec, preprocessing=before), replace(spec, preprocessing=steps[cut:])
 
 
-def cut_patch(
-    prepared: Prepared,
-    centre: Point,
-    spec: ModelSpec,
-    volumes: Sequence[Volume],
-    control: JobControl,
-) -> Generator[Event, None, Prepared]:
-    """A patch around a point as the network takes it; a generator of events.
+@dataclass(frozen=True, eq=False)
+class CutPatch:
+    """A patch of an image.
+
+    Parameters
+    ----------
+    volumes : tuple of Volume
+        One a channel, where they lie in space.
+    start : Index
+        Their first voxel ``(z, y, x)`` on the grid that they were cut from; may lie beside it.
+    grid : Geometry
+        That grid.
+    """
+
+    volumes: tuple[Volume, ...]
+    start: Index
+    grid: Geometry
+
+    def put_back(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """A map ``(z, y, x)`` of the patch on the whole grid, 0 around it."""
+        inside, into = _overlap(self.start, values.shape, self.grid.shape)
+        whole = np.zeros(self.grid.shape, dtype=np.float32)
+        whole[inside] = values[into]
+        return whole
+
+
+def patch_around(
+    prepared: Prepared, centre: Point, size: Index, volumes: Sequence[Volume]
+) -> CutPatch:
+    """The patch around a point, as the steps before the crop left it.
 
     Its middle voxel, of an even size the later one of two, is the one nearest to the point, as in
     MONAI's ``SpatialCrop``. What lies outside of the image has each channel's smallest value.
@@ -58,36 +81,57 @@ def cut_patch(
         The image after the steps before the crop.
     centre : Point
         LPS mm ``(x, y, z)`` of the image's geometry.
-    spec : ModelSpec
-        The second model of :func:`around_crop`.
+    size : tuple of int
+        Voxels ``(z, y, x)``.
     volumes : sequence of Volume
         The image's channels, for what they are called.
     """
-    if spec.patch is None:
-        raise ModelError(f"{spec.title} does not say how much it sees around a lesion")
     nearest = np.rint(prepared.grid.lps_to_index(centre)).astype(int)
-    z, y, x = (int(c) - n // 2 for c, n in zip(nearest, spec.patch.size, strict=True))
-    patches = _cut(prepared, (z, y, x), spec.patch.size, volumes)
-    return (yield from prepare(patches, spec, control))
-
-
-def _cut(
-    prepared: Prepared, start: Index, size: Index, volumes: Sequence[Volume]
-) -> tuple[Volume, ...]:
-    """The patch that begins at `start`, one volume a channel."""
-    inside = tuple(
-        slice(max(a, 0), max(min(a + n, whole), 0))
-        for a, n, whole in zip(start, size, prepared.grid.shape, strict=True)
-    )
-    into = tuple(slice(i.start - a, i.stop - a) for i, a in zip(inside, start, strict=True))
+    z, y, x = (int(c) - n // 2 for c, n in zip(nearest, size, strict=True))
+    start = (z, y, x)
     grid: Geometry = prepared.grid.cropped(start, size)
+    inside, into = _overlap(start, size, prepared.grid.shape)
     found = []
     for channel, volume in zip(prepared.tensor.numpy(), volumes, strict=True):
         whole = channel.transpose(2, 1, 0)
         patch = np.full(size, whole.min(), dtype=np.float32)
         patch[into] = whole[inside]
         found.append(Volume(patch, grid, name=volume.name, modality=volume.modality))
-    return tuple(found)
+    return CutPatch(tuple(found), start, prepared.grid)
+
+
+def cut_patch(
+    prepared: Prepared,
+    centre: Point,
+    spec: ModelSpec,
+    volumes: Sequence[Volume],
+    control: JobControl,
+) -> Generator[Event, None, Prepared]:
+    """A patch around a point as the network takes it; a generator of events.
+
+    Parameters
+    ----------
+    prepared, centre, volumes
+        As for :func:`patch_around`.
+    spec : ModelSpec
+        The second model of :func:`around_crop`.
+    """
+    if spec.patch is None:
+        raise ModelError(f"{spec.title} does not say how much it sees around a lesion")
+    patch = patch_around(prepared, centre, spec.patch.size, volumes)
+    return (yield from prepare(patch.volumes, spec, control))
+
+
+def _overlap(
+    start: Sequence[int], size: Sequence[int], shape: Sequence[int]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """The voxels of a box that lie on a grid: where they are there, and where in the box."""
+    inside = tuple(
+        slice(max(a, 0), max(min(a + n, whole), 0))
+        for a, n, whole in zip(start, size, shape, strict=True)
+    )
+    into = tuple(slice(i.start - a, i.stop - a) for i, a in zip(inside, start, strict=True))
+    return inside, into
 
 
 def _resampling(spec: ModelSpec, patch: Patch, steps: Sequence[Step]) -> tuple[Step, ...]:

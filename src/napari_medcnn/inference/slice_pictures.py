@@ -50,6 +50,10 @@ class SlicePictures:
     def __len__(self) -> int:
         return self._grid.shape[self._axis]
 
+    def through(self, index: Sequence[float]) -> int:
+        """The slice that is nearest to a fractional index ``(z, y, x)`` of the volume."""
+        return min(max(round(index[self._axis]), 0), len(self) - 1)
+
     def centre(self, index: int) -> Point:
         """LPS mm of the middle of a slice."""
         middle = [(n - 1) / 2 for n in self._grid.shape]
