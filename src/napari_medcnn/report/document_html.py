@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from napari_medcnn.report.document import Block, Document
-from napari_medcnn.report.plot_list import Plot
+from napari_medcnn.report.plot import Plot
 from napari_medcnn.report.plot_style import inline_svg
 
 TEMPLATE = "report.html.jinja"

@@ -14,7 +14,7 @@ import matplotlib as mpl
 
 from napari_medcnn.core.errors import MedcnnError
 from napari_medcnn.report.document import Document
-from napari_medcnn.report.plot_list import Plot
+from napari_medcnn.report.plot import Plot
 from napari_medcnn.report.plot_style import svg_of
 
 TEMPLATE = "report.typ"

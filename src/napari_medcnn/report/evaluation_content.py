@@ -22,7 +22,7 @@ from napari_medcnn.report.document import (
 )
 from napari_medcnn.report.figure_text import counted, without_paths
 from napari_medcnn.report.notice import RESEARCH_USE_NOTICE
-from napari_medcnn.report.plot_list import Plot
+from napari_medcnn.report.plot import Plot
 from napari_medcnn.report.run_record import software_versions
 from napari_medcnn.report.segmentation_content import segmentation_sections
 

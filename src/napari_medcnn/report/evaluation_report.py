@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from napari_medcnn.core.atomic import write_bytes, write_text
 from napari_medcnn.evaluation.comparison import Comparison
 from napari_medcnn.evaluation.run import EvaluationRun
 from napari_medcnn.models.spec import ModelSpec
-from napari_medcnn.report.document_html import html_of
-from napari_medcnn.report.document_pdf import pdf_of
+from napari_medcnn.report.document_files import write_document
 from napari_medcnn.report.evaluation_content import evaluation_document
 from napari_medcnn.report.plot_list import plots_of
-
-NAMES = ("report.html", "report.pdf")
 
 
 def write_report(
@@ -56,8 +52,4 @@ def write_report(
     at = written or datetime.now(UTC)
     plots = plots_of(run, None if against is None else against[1])
     document = evaluation_document(run, plots, at, cards=cards, against=against)
-    page, typeset = html_of(document, plots), pdf_of(document, plots, at)
-    html, pdf = (folder / name for name in NAMES)
-    write_text(html, page)
-    write_bytes(pdf, typeset)
-    return html, pdf
+    return write_document(folder, document, plots, at)

@@ -1,24 +1,14 @@
-"""The plots of an evaluation: what each shows, its picture, and its points as a table."""
+"""The plots of an evaluation: what each shows, and its picture."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-import pandas as pd
-from matplotlib.figure import Figure
-
-from napari_medcnn.core.atomic import write_text
-from napari_medcnn.evaluation.comparison import Comparison, comparison_records
-from napari_medcnn.evaluation.curves import Curve, band_records, confusion_records, curve_records
-from napari_medcnn.evaluation.froc import froc_records
-from napari_medcnn.evaluation.reliability import reliability_records
+from napari_medcnn.evaluation.comparison import Comparison
+from napari_medcnn.evaluation.curves import Curve
 from napari_medcnn.evaluation.run import ClassificationResult, EvaluationRun, SegmentationResult
 from napari_medcnn.report.figure_text import counted
-from napari_medcnn.report.plot_style import write_figure
+from napari_medcnn.report.plot import Plot
 from napari_medcnn.report.plots import (
     MOST_BANDS,
     figure_of_calibration,
@@ -33,33 +23,6 @@ from napari_medcnn.report.segmentation_plots import (
     figure_of_differences,
     figure_of_froc,
 )
-from napari_medcnn.report.tables import csv_cell
-
-FORMATS = (".png", ".svg", ".csv")
-"""What a plot can be written as."""
-
-
-@dataclass(frozen=True, eq=False)
-class Plot:
-    """A plot that can be drawn, written, and explained.
-
-    Parameters
-    ----------
-    name : str
-        Of its file, without a suffix.
-    title, caption : str
-        What it is, and how it is read.
-    draw : callable
-        Gives the figure.
-    records : callable
-        Gives its points: a flat record each.
-    """
-
-    name: str
-    title: str
-    caption: str
-    draw: Callable[[], Figure]
-    records: Callable[[], list[dict[str, Any]]]
 
 
 def plots_of(run: EvaluationRun, compared: Comparison | None = None) -> tuple[Plot, ...]:
@@ -79,25 +42,6 @@ def plots_of(run: EvaluationRun, compared: Comparison | None = None) -> tuple[Pl
     return tuple(plots)
 
 
-def write_plot(plot: Plot, path: Path) -> None:
-    """Write a plot atomically as its suffix says, one of :data:`FORMATS`; CSV has its points.
-
-    Raises
-    ------
-    WriteError
-        When the file cannot be written.
-    ValueError
-        When the suffix is another one.
-    """
-    if path.suffix != ".csv":
-        write_figure(plot.draw(), path)
-        return
-    rows = [{name: csv_cell(v) for name, v in record.items()} for record in plot.records()]
-    stream = io.StringIO()
-    pd.DataFrame(rows).to_csv(stream, index=False, lineterminator="\n")
-    write_text(path, stream.getvalue())
-
-
 def _of_classes(result: ClassificationResult) -> list[Plot]:
     figures, calibration = result.figures, result.calibration
     plots = []
@@ -109,7 +53,6 @@ def _of_classes(result: ClassificationResult) -> list[Plot]:
                 f"Each class against all others; in the legend the area under the curve"
                 f"{_intervals(result.roc)} The dashed line is chance.",
                 lambda: figure_of_roc(result.roc, figures),
-                lambda: _curve_records(result.roc),
             )
         )
     if any(len(curve.x) for curve in result.pr):
@@ -121,7 +64,6 @@ def _of_classes(result: ClassificationResult) -> list[Plot]:
                 f"{_intervals(result.pr)} Dotted lines: the class's share of cases, which is the "
                 "precision of chance.",
                 lambda: figure_of_pr(result.pr, figures),
-                lambda: _curve_records(result.pr),
             )
         )
     plots += [
@@ -130,7 +72,6 @@ def _of_classes(result: ClassificationResult) -> list[Plot]:
             "Confusion matrix",
             "Numbers of cases, and their shares of the row.",
             lambda: figure_of_confusion(figures),
-            lambda: confusion_records(figures),
         ),
         Plot(
             "calibration",
@@ -139,7 +80,6 @@ def _of_classes(result: ClassificationResult) -> list[Plot]:
             f"given for it, in {calibration.bins} bins of equal width. On the dashed line, "
             "probabilities mean what they say. Below: how many cases a bin holds.",
             lambda: figure_of_calibration(result.reliability, calibration),
-            lambda: reliability_records(result.reliability),
         ),
     ]
     return plots
@@ -155,11 +95,6 @@ def _of_labels(result: SegmentationResult) -> list[Plot]:
                 "A point a case; box: quartiles and median; whiskers: the furthest points within "
                 "1.5 times the box's height. Cases without a Dice are left out.",
                 lambda: figure_of_dice(result.table),
-                lambda: [
-                    {"label": name, "dice": dice}
-                    for name, of_label in dice_by_label(result.table).items()
-                    for dice in of_label
-                ],
             )
         )
     if any(len(one.sensitivity) for one in result.froc.values()):
@@ -172,11 +107,6 @@ def _of_labels(result: SegmentationResult) -> list[Plot]:
                 f"thresholds on the candidates' scores; {scans}. Points: the seven rates whose "
                 "mean sensitivity is the CPM. Dashed: beyond the last candidate.",
                 lambda: figure_of_froc(result.froc),
-                lambda: [
-                    {"label": name, **record}
-                    for name, found in result.froc.items()
-                    for record in froc_records(found)
-                ],
             )
         )
     return plots
@@ -188,13 +118,7 @@ def _differences(compared: Comparison) -> Plot:
         "Differences of the two models",
         "Second model less first, with 95 % intervals of the paired bootstrap.",
         lambda: figure_of_differences(compared),
-        lambda: comparison_records(compared),
     )
-
-
-def _curve_records(curves: Sequence[Curve]) -> list[dict[str, Any]]:
-    """Points, then those of the bands: the latter have `low` and `high` in place of `y`."""
-    return [*curve_records(curves), *band_records(curves)]
 
 
 def _intervals(curves: Sequence[Curve]) -> str:

@@ -1,4 +1,4 @@
-"""How plots look, on paper and on dark screens, and how they become files."""
+"""How plots look, on paper and on dark screens, and how they become pictures."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
-
-from napari_medcnn.core.atomic import write_bytes
 
 INK = "#16181d"
 """Lines and text without a meaning of their own; pages replace it by the colour of their text."""
@@ -26,8 +23,6 @@ which nobody sees on white."""
 
 DASHES = ("-", "--", "-.", ":")
 """Beyond the colours, and for print without them."""
-
-PNG_DPI = 300
 
 _FAMILIES = (
     "DejaVu Sans", "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "WenQuanYi Zen Hei",
@@ -115,27 +110,6 @@ def inline_svg(figure: Figure, prefix: str, alt: str) -> str:
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
     svg = re.sub(r'^<svg ([^>]*?)width="[^"]*" height="[^"]*"', r"<svg \1", svg)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{_attribute(alt)}" ', 1)
-
-
-def write_figure(figure: Figure, path: Path) -> None:
-    """Write a figure atomically as its suffix says: ``.png`` or ``.svg``.
-
-    Raises
-    ------
-    WriteError
-        When the file cannot be written.
-    ValueError
-        When the suffix is another one.
-    """
-    if path.suffix == ".svg":
-        write_bytes(path, svg_of(figure).encode("utf-8"))
-    elif path.suffix == ".png":
-        stream = io.BytesIO()
-        with styled():
-            figure.savefig(stream, format="png", dpi=PNG_DPI)
-        write_bytes(path, stream.getvalue())
-    else:
-        raise ValueError(f"plots are written as .png or .svg, not {path.suffix or 'without'}")
 
 
 def _attribute(text: str) -> str:
