@@ -81,9 +81,9 @@ def _record(lesion: LesionChange) -> dict[str, Any]:
         **_with_error("difference_mm3", lesion.difference_mm3),
         **_with_error("percent", lesion.percent),
         **_with_error("long_axis_difference_mm", lesion.long_axis_difference_mm),
-        "growth_mm3_per_day": lesion.growth_mm3_per_day.value,
-        "specific_rate_per_day": lesion.specific_rate_per_day.value,
-        "doubling_time_days": lesion.doubling_time_days.value,
+        "growth_mm3_per_day": lesion.growth.mm3_per_day.value,
+        "specific_rate_per_day": lesion.growth.specific_rate_per_day.value,
+        "doubling_time_days": lesion.growth.doubling_time_days.value,
         "reason": lesion.reason,
     }
 
