@@ -135,8 +135,8 @@ def test_the_cross_validated_order_has_an_interval(model: SurvivalModel) -> None
     assert order.low is not None and order.high is not None
     assert 0.5 < order.low < order.estimate < order.high < order.apparent + 0.1
     assert order.estimate < order.apparent
-    # R's own concordance of the fit, printed by summary(coxph).
-    assert order.apparent == pytest.approx(0.640, abs=0.0005)
+    # As summary(coxph) prints in R: "Concordance= 0.64".
+    assert round(order.apparent, 2) == 0.64
 
 
 def test_known_truth_is_found() -> None:
