@@ -113,6 +113,21 @@ def test_a_slice_is_explained_as_a_model_of_pictures_sees_it(tmp_path: Path) -> 
     assert found.label in ("bright", "dark", "middle")
 
 
+def test_a_lesion_is_explained_and_its_map_written(tmp_path: Path) -> None:
+    volume = scan()
+    drawn = (volume.array > 50).astype(np.uint8)
+    table = mc.lesions(Segmentation(drawn, volume.geometry, (Label(1, "a"),), volume.id), volume)
+    patch = {"size": [1, 9, 9], "spacing_mm": None}
+    model = picture_classifier(tmp_path, lambda about: about.update(patch=patch))
+    found = mc.explain(volume, model, lesions=table, lesion=1, axis=2, device="cpu", threads=1)
+    assert found.region == "lesion 1, slice 12 along x"
+    written = mc.write(found, tmp_path / "map.nii.gz", volume=volume)
+    (back,) = mc.read(written)
+    np.testing.assert_allclose(back.array, found.array)
+    with pytest.raises(InputMismatch, match="no lesions to explain"):
+        mc.explain(volume, model, lesion=1, device="cpu")
+
+
 def test_small_components_are_left_out_as_the_model_advises() -> None:
     """The command and the docks do the same without being told."""
     volume = scan()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.bundle_factory import make_bundle
-from tests.classification_factory import picture_classifier
+from tests.classification_factory import picture_classifier, volume_classifier
 from tests.inference.conftest import write_nifti
 from tests.inference.explain_factory import SPOT, spot_mask, spotted
 
@@ -113,6 +113,58 @@ def test_a_slice_is_explained_as_a_network_of_pictures_sees_it(
     assert np.flatnonzero(np.abs(values).sum(axis=tuple(others))).tolist() == [5]
     record = json.loads((tmp_path / "out" / "explanation.json").read_text())
     assert record["request"]["slice"] == [1, 5]
+
+
+@pytest.fixture(scope="module")
+def patches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    patch = {"size": [6, 8, 6], "spacing_mm": [2.0, 1.0, 1.5]}
+    return volume_classifier(
+        tmp_path_factory.mktemp("deep"), lambda about: about.update(patch=patch)
+    )
+
+
+def test_a_lesion_of_a_label_map_is_explained_on_its_patch(
+    medcnn, tmp_path, image, mask, patches
+) -> None:
+    out = tmp_path / "out"
+    done = medcnn(
+        "explain", image, "--model", patches, "--out", out, "--device", "cpu", "--truth", mask,
+        "--method", "occlusion", "--class", "dark", "--labels", mask, "--lesion", "1",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "lesion 1" in done.out
+    values = nib.load(out / "explanation.nii.gz").get_fdata().transpose(2, 1, 0)
+    assert values.shape == spot_mask().shape
+    reach = np.abs(np.argwhere(values) - np.argwhere(spot_mask()).mean(0))
+    assert len(reach) > 1
+    assert (reach <= [4, 5, 4]).all()
+    record = json.loads((out / "explanation.json").read_text())
+    assert record["request"]["lesion"] == {"number": 1, "axis": "z", "lesions_of": "mask.nii.gz"}
+    assert record["parameters"]["score_of"] == "lesion 1"
+
+
+def test_a_lesion_that_a_model_finds_is_explained(medcnn, tmp_path, image, model, patches) -> None:
+    done = medcnn(
+        "explain", image, "--model", patches, "--out", tmp_path / "out", "--device", "cpu",
+        "--lesion-model", model, "--lesion", "1", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["lesion"] == 1
+
+
+def test_what_does_not_go_with_a_lesion_is_told(medcnn, tmp_path, image, mask, patches) -> None:
+    arguments = ("explain", image, "--model", patches, "--out", tmp_path / "out", "--device", "cpu")
+    for more, code, words in (
+        ((), 1, "--lesion N"),
+        (("--labels", mask), 2, "which of the lesions"),
+        (("--lesion", "1"), 1, "one of them"),
+        (("--labels", mask, "--lesion", "7"), 1, "there is no lesion 7"),
+        (("--labels", mask, "--lesion", "1", "--slice", "z:3"), 1, "one of them"),
+    ):
+        refused = medcnn(*arguments, *more)
+        assert refused.code == code, refused.err
+        assert words in " ".join(refused.err.split()), refused.err
+    assert not (tmp_path / "out" / "explanation.json").exists()
 
 
 def test_layers_are_listed_without_an_image(medcnn, pictures) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from napari_medcnn.core.classification import Classification
     from napari_medcnn.core.events import Event, JobControl
+    from napari_medcnn.core.explanation import Explanation
     from napari_medcnn.core.lesion import LesionTable
     from napari_medcnn.core.segmentation import Segmentation
     from napari_medcnn.core.volume import Volume
@@ -107,24 +109,24 @@ def lesions(
 
 
 def write(
-    result: Volume | Segmentation | LesionTable,
+    result: Volume | Segmentation | LesionTable | Classification | Explanation,
     path: str | Path,
     *,
     volume: Volume | None = None,
     segmentation: Segmentation | None = None,
 ) -> Path:
-    """Write an image, a label map or a table of lesions, atomically; the suffix is the format.
+    """Write an image or what was found in it, atomically; the suffix is the format.
 
     Parameters
     ----------
-    result : Volume, Segmentation or LesionTable
-        Images go to ``.nii``, ``.nii.gz``, ``.nrrd``, ``.mha``; label maps also to
-        ``.seg.nrrd``; tables to ``.csv`` or ``.json``. Images and label maps are written on the
-        exact grid of the file that the image came from.
+    result : Volume, Segmentation, LesionTable, Classification or Explanation
+        Images and maps of explanations go to ``.nii``, ``.nii.gz``, ``.nrrd``, ``.mha``; label maps
+        also to ``.seg.nrrd``; lesions and classes to ``.csv`` or ``.json``. Whatever lies on the
+        image's grid is written on the exact grid of the file that the image came from.
     path : str or Path
         The file.
     volume : Volume, optional
-        The image that `result` belongs to; needed for a label map and for ``.json``.
+        The image that `result` belongs to; needed for label maps, for maps and for ``.json``.
     segmentation : Segmentation, optional
         The label map that a table belongs to; needed for ``.json``.
 

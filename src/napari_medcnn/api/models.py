@@ -217,6 +217,8 @@ def explain(
     region: Region | None = None,
     axis: int = 0,
     slice_index: int | None = None,
+    lesions: LesionTable | None = None,
+    lesion: int | None = None,
     on_event: Callable[[Event], None] | None = None,
     control: JobControl | None = None,
     **options: Any,
@@ -238,6 +240,10 @@ def explain(
         start and stop of a box. By default where the model itself sees the class.
     axis, slice_index : int
         Of a model of pictures: the slice of a volume that is explained, along ``(z, y, x)``.
+    lesions : LesionTable, optional
+        Those of :func:`lesions`, for a model that sees patches around lesions.
+    lesion : int, optional
+        The id of the lesion that such a model's answer is explained for.
     **options
         Each field of :class:`~napari_medcnn.inference.explain_options.ExplainOptions`: ``device``,
         ``threads``, ``baseline``, ``check_seeds`` and more.
@@ -250,7 +256,8 @@ def explain(
     Raises
     ------
     InputMismatch
-        When the image does not fit the model, or there is no such class, layer, region or slice.
+        When the image does not fit the model, or there is no such class, layer, region, slice or
+        lesion.
     ModelError, ConsentNeeded, OutOfMemory, Cancelled
         As :func:`segment` does.
 
@@ -262,6 +269,7 @@ def explain(
     >>> found.array.shape == volume.geometry.shape, found.label
     (True, 'white-matter lesion')
     """
+    from napari_medcnn.app.case_lesions import LesionChoice
     from napari_medcnn.app.explanation_case import ExplanationRequest, explain_volumes
     from napari_medcnn.core.events import JobControl, run_to_end
     from napari_medcnn.core.explanation import Explanation
@@ -275,8 +283,10 @@ def explain(
         layer,
         options=ExplainOptions(**options),
         picture=None if slice_index is None else (axis, slice_index),
+        lesion=None if lesion is None else LesionChoice(lesion, axis),
     )
-    job = explain_volumes(volumes, _spec(model), request, region, control or JobControl())
+    control = control or JobControl()
+    job = explain_volumes(volumes, _spec(model), request, region, control, lesions)
     return run_to_end(job, Explanation, on_event)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,14 @@ from napari_medcnn.app.case_folder import (
     require_writable,
     rewriting,
 )
+from napari_medcnn.app.case_lesions import lesions_of
 from napari_medcnn.app.case_options import DEFAULT_OPTIONS, CaseOptions
 from napari_medcnn.app.case_request import request_of
 from napari_medcnn.app.case_run import followed, input_name, record_of
 from napari_medcnn.app.volume_reference import fingerprint
 from napari_medcnn.core.classification import Classification, Unit
 from napari_medcnn.core.errors import InputMismatch
-from napari_medcnn.core.events import Done, Event, Fallback, Job, JobControl, Progress
+from napari_medcnn.core.events import Done, Fallback, Job, JobControl, Progress
 from napari_medcnn.core.lesion import LesionTable
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.models.spec import ModelSpec
@@ -152,7 +152,11 @@ def classify_case(
 
     restart_peak()
     fallbacks: list[Fallback] = []
-    lesions = yield from _lesions(read, parts, options, control, fallbacks)
+    lesions: LesionTable | None = None
+    if parts.unit == "lesion":
+        source = (parts.labels, parts.finder, options.run, options.min_volume_mm3)
+        finding = lesions_of(read.volumes[0], *source, control)
+        lesions = yield from followed(finding, read.clock, fallbacks)
     job = classify(
         read.volumes,
         spec,
@@ -183,32 +187,6 @@ def _read(case: Case, spec: ModelSpec, folder: Path, options: CaseOptions) -> Re
         if not options.overwrite:
             require_own_results(folder, spec.id, [fingerprint(v) for v in volumes])
     return ReadCase(case, folder, volumes, request_of(case, spec, options), clock)
-
-
-def _lesions(
-    read: ReadCase,
-    parts: Parts,
-    options: CaseOptions,
-    control: JobControl,
-    fallbacks: list[Fallback],
-) -> Generator[Event, None, LesionTable | None]:
-    """The lesions to classify: those of a label map, or those that a model finds."""
-    from napari_medcnn.imaging.lesions import find_lesions
-    from napari_medcnn.inference.segment import segment
-    from napari_medcnn.io.read import read_segmentation
-
-    volume = read.volumes[0]
-    if parts.labels is not None:
-        segmentation = read_segmentation(parts.labels, volume)
-    elif parts.finder is not None:
-        job = segment(volume, parts.finder, control, options.run)
-        segmentation = yield from followed(job, read.clock, fallbacks)
-    else:
-        return None
-    advised = segmentation.advised_min_volume_mm3
-    smallest = advised if options.min_volume_mm3 is None else options.min_volume_mm3
-    accepted = options.run.accept_findings
-    return find_lesions(segmentation, volume, min_volume_mm3=smallest, accept_blocking=accepted)
 
 
 def _write(

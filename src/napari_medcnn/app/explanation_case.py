@@ -12,15 +12,19 @@ import numpy.typing as npt
 
 from napari_medcnn.app.case import Case, one_volume, require_measurable
 from napari_medcnn.app.case_folder import HOW_TO_REPLACE, require_writable
+from napari_medcnn.app.case_lesions import LesionChoice
 from napari_medcnn.app.case_options import region_within
 from napari_medcnn.app.case_run import followed, record_of
+from napari_medcnn.app.write_result import write_result
 from napari_medcnn.core.atomic import write_json
 from napari_medcnn.core.errors import InputMismatch, WriteError
 from napari_medcnn.core.events import Done, Fallback, Job, JobControl, Progress
 from napari_medcnn.core.explanation import Explanation, Method
 from napari_medcnn.core.geometry import Index
+from napari_medcnn.core.lesion import LesionTable
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.inference.explain_options import ExplainOptions
+from napari_medcnn.inference.options import RunOptions
 from napari_medcnn.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -54,6 +58,8 @@ class ExplanationRequest:
     picture : tuple of (axis, index), optional
         Of a network of pictures: the one slice of a volume that it sees, along an axis of
         ``(z, y, x)``.
+    lesion : LesionChoice, optional
+        Of a network that sees patches around lesions.
     """
 
     method: Method = "gradcam"
@@ -65,6 +71,7 @@ class ExplanationRequest:
     options: ExplainOptions = field(default_factory=ExplainOptions)
     overwrite: bool = False
     picture: tuple[int, int] | None = None
+    lesion: LesionChoice | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +144,11 @@ def explain_case(
         truth = None if request.truth is None else _mask(request.truth, volumes[0])
     yield Progress(READING, 1, 1)
     fallbacks: list[Fallback] = []
-    job = explain_volumes(volumes, spec, request, where, control)
+    lesions: LesionTable | None = None
+    if request.lesion is not None:
+        finding = request.lesion.lesions(volumes[0], _run_options(request.options), control)
+        lesions = yield from followed(finding, clock, fallbacks)
+    job = explain_volumes(volumes, spec, request, where, control, lesions)
     explanation: Explanation = yield from followed(job, clock, fallbacks)
     result = ExplainedCase(folder, volumes[0], explanation)
     if truth is not None:
@@ -145,7 +156,8 @@ def explain_case(
     control.checkpoint()
     yield Progress(WRITING, 0, 1)
     with clock.stage(WRITING):
-        _write_map(result)
+        (folder / RECORD).unlink(missing_ok=True)  # it is of the map that goes now
+        write_result(explanation, folder / MAP, volumes[0])
     _write_record(result, volumes, request, clock, fallbacks)
     yield Progress(WRITING, 1, 1)
     yield Done(result)
@@ -157,6 +169,7 @@ def explain_volumes(
     request: ExplanationRequest,
     region: Region | None,
     control: JobControl,
+    lesions: LesionTable | None = None,
 ) -> Job:
     """Explain the answer for images that were read; ends in ``Done(Explanation)``.
 
@@ -164,41 +177,47 @@ def explain_volumes(
     ----------
     region : mask or box, optional
         What the region of the request stands for, on the grid of the first volume.
+    lesions : LesionTable, optional
+        The lesions that the request's is one of.
 
     Raises
     ------
+    InputMismatch
+        When region, slice and lesion do not go together.
     MedcnnError
         As explaining does.
     """
     from napari_medcnn.inference.explain import explain
+    from napari_medcnn.inference.explain_lesion import explain_lesion
     from napari_medcnn.inference.explain_slice import explain_slice
 
-    if request.picture is None:
-        return explain(
-            volumes,
-            spec,
-            method=request.method,
-            target=request.target,
-            layer=request.layer,
-            region=region,
-            options=request.options,
-            control=control,
-        )
-    if region is not None:
+    if sum(part is not None for part in (region, request.picture, request.lesion)) > 1:
         raise InputMismatch(
-            "a slice is explained as a whole", hint="leave out the region, or the slice"
+            "a slice and a patch around a lesion are explained as a whole",
+            hint="give a region, a slice or a lesion, one of them",
         )
-    axis, index = request.picture
-    return explain_slice(
-        volumes,
-        spec,
-        axis=axis,
-        index=index,
-        method=request.method,
-        target=request.target,
-        layer=request.layer,
-        options=request.options,
-        control=control,
+    how: dict[str, Any] = {
+        "method": request.method,
+        "target": request.target,
+        "layer": request.layer,
+        "options": request.options,
+        "control": control,
+    }
+    if request.lesion is not None:
+        if lesions is None:
+            raise InputMismatch("there are no lesions to explain", hint="give a label map of them")
+        number, axis = request.lesion.number, request.lesion.axis
+        return explain_lesion(volumes, spec, lesions=lesions, number=number, axis=axis, **how)
+    if request.picture is not None:
+        axis, index = request.picture
+        return explain_slice(volumes, spec, axis=axis, index=index, **how)
+    return explain(volumes, spec, region=region, **how)
+
+
+def _run_options(options: ExplainOptions) -> RunOptions:
+    """How a model that finds the lesions runs."""
+    return RunOptions(
+        device=options.device, threads=options.threads, accept_findings=options.accept_findings
     )
 
 
@@ -227,21 +246,6 @@ def _held_against(
     )
 
 
-def _write_map(result: ExplainedCase) -> None:
-    from napari_medcnn.io.write import write_volume
-
-    (result.folder / RECORD).unlink(missing_ok=True)  # it is of the map that goes now
-    source = result.volume.source
-    header = {k: v for k, v in source.header.items() if k != "dtype"}  # of the image's values
-    shown = replace(
-        result.volume,
-        array=result.explanation.array,
-        unit="",
-        source=replace(source, header=header),
-    )
-    write_volume(shown, result.folder / MAP)
-
-
 def _write_record(
     result: ExplainedCase,
     volumes: Sequence[Volume],
@@ -262,6 +266,7 @@ def _write_record(
             "layer": request.layer,
             "region": region.name if isinstance(region, Path) else region,
             "slice": None if request.picture is None else list(request.picture),
+            "lesion": None if request.lesion is None else request.lesion.to_json(),
             "truth": None if request.truth is None else request.truth.name,
         },
     ).to_json()

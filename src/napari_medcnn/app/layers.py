@@ -198,9 +198,11 @@ def explanation_layer(explanation: Explanation, volume: Volume) -> LayerData:
     values = explanation.array
     largest = float(np.abs(values).max(initial=0.0)) or 1.0
     signed = explanation.method in SIGNED_METHODS
+    of_a_part = {"slice", "lesion"} & explanation.parameters.keys()
+    place = f", {explanation.region}" if of_a_part else ""
     kwargs = placement(volume).as_kwargs()
     kwargs |= {
-        "name": f"{volume.name}: {explanation.method} of {explanation.label}",
+        "name": f"{volume.name}: {explanation.method} of {explanation.label}{place}",
         "colormap": FOR_AND_AGAINST if signed else "inferno",
         "contrast_limits": (-largest if signed else 0.0, largest),
         "blending": "additive",

@@ -1,12 +1,14 @@
-"""Write an image, a label map, lesions or classes to a file whose suffix says how."""
+"""Write an image, a label map, a map, lesions or classes to a file whose suffix says how."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from napari_medcnn.core.classification import Classification
 from napari_medcnn.core.errors import WriteError
+from napari_medcnn.core.explanation import Explanation
 from napari_medcnn.core.lesion import LesionTable
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
@@ -15,7 +17,7 @@ _T = TypeVar("_T")
 
 
 def write_result(
-    result: Volume | Segmentation | LesionTable | Classification,
+    result: Volume | Segmentation | LesionTable | Classification | Explanation,
     path: str | Path,
     volume: Volume | None = None,
     segmentation: Segmentation | None = None,
@@ -35,6 +37,8 @@ def write_result(
         return _write_table(result, Path(path), volume, segmentation)
     if isinstance(result, Classification):
         return _write_classes(result, Path(path), volume)
+    if isinstance(result, Explanation):
+        return _write_map(result, path, _given(volume, "volume", path))
     return write_segmentation(result, _given(volume, "volume", path), path)
 
 
@@ -66,6 +70,14 @@ def _write_classes(result: Classification, path: Path, volume: Volume | None) ->
         case _:
             raise WriteError("classes are written as .csv or .json", source=path)
     return path
+
+
+def _write_map(result: Explanation, path: str | Path, volume: Volume) -> Path:
+    from napari_medcnn.io.write import write_volume
+
+    header = {k: v for k, v in volume.source.header.items() if k != "dtype"}  # of other values
+    source = replace(volume.source, header=header)
+    return write_volume(replace(volume, array=result.array, unit="", source=source), path)
 
 
 def _given(value: _T | None, name: str, path: str | Path) -> _T:

@@ -16,7 +16,7 @@ from napari_medcnn.app.case_options import CaseOptions
 from napari_medcnn.app.classification_case import ClassifiedCase, Parts, classify_case
 from napari_medcnn.cli import output
 from napari_medcnn.cli.options import AcceptFindingsOption, JsonOption, OverwriteOption
-from napari_medcnn.cli.run_options import Precision, case_of_channels
+from napari_medcnn.cli.run_options import AxisChoice, Precision, case_of_channels
 from napari_medcnn.core.classification import Classification
 from napari_medcnn.core.errors import Cancelled, MedcnnError, ModelError
 from napari_medcnn.inference.options import RunOptions
@@ -34,14 +34,6 @@ class UnitChoice(StrEnum):
     VOLUME = "volume"
     SLICE = "slice"
     LESION = "lesion"
-
-
-class AxisChoice(StrEnum):
-    """Along which slices are taken."""
-
-    Z = "z"
-    Y = "y"
-    X = "x"
 
 
 def classify(

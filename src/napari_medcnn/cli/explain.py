@@ -11,10 +11,11 @@ import typer
 from rich.markup import escape
 
 from napari_medcnn.app.case import case_of
+from napari_medcnn.app.case_lesions import LesionChoice
 from napari_medcnn.app.explanation_case import ExplainedCase, ExplanationRequest, explain_case
 from napari_medcnn.cli import output
 from napari_medcnn.cli.options import AcceptFindingsOption, JsonOption, OverwriteOption
-from napari_medcnn.cli.run_options import case_of_channels, region_of
+from napari_medcnn.cli.run_options import AxisChoice, case_of_channels, region_of
 from napari_medcnn.core.geometry import Index
 from napari_medcnn.evaluation.localisation import Localisation
 from napari_medcnn.inference.explain_options import CHECK_SEEDS, ExplainOptions
@@ -72,6 +73,23 @@ def explain(
             "--slice", metavar="z:N", help="Of a model for pictures: slice N along z, y or x."
         ),
     ] = None,
+    lesion: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Of a model for patches around lesions: lesion N."),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Label map of the lesions, on the image's grid.")
+    ] = None,
+    lesion_model: Annotated[
+        str | None, typer.Option(help="The model that finds the lesions, in place of --labels.")
+    ] = None,
+    min_volume: Annotated[
+        float | None,
+        typer.Option(min=0, help="Leave out lesions below this, in mm³ (default: the model's)."),
+    ] = None,
+    axis: Annotated[
+        AxisChoice, typer.Option(help="Along which a model for pictures sees the lesion's slice.")
+    ] = AxisChoice.Z,
     truth: Annotated[Path | None, typer.Option(help="A label map to hold the map against.")] = None,
     tolerance: Annotated[
         float, typer.Option(min=0, help="How far from the truth a peak may lie, in mm.")
@@ -118,6 +136,8 @@ def explain(
         raise typer.BadParameter("--out is needed: the folder for the results")
     if occluder is not None and occluder <= 0:
         raise typer.BadParameter("--occluder needs an edge above 0 mm")
+    if lesion is None and (labels is not None or lesion_model is not None):
+        raise typer.BadParameter("--lesion N says which of the lesions is explained")
     request = ExplanationRequest(
         method=method.value,
         target=target,
@@ -138,6 +158,15 @@ def explain(
         ),
         overwrite=overwrite,
         picture=_slice(slice_at),
+        lesion=None
+        if lesion is None
+        else LesionChoice(
+            lesion,
+            "zyx".index(axis.value),
+            labels,
+            None if lesion_model is None else find_model(lesion_model),
+            min_volume,
+        ),
     )
     if image is not None:
         case = case_of(image, series=series)

@@ -1,4 +1,4 @@
-"""What ``medcnn segment`` lets its user choose of a run, from texts to options."""
+"""What the command lets its user choose of a run, from texts to options."""
 
 from __future__ import annotations
 
@@ -34,6 +34,14 @@ class Mirror(StrEnum):
     MODEL = "model"
     NONE = "none"
     ALL = "all"
+
+
+class AxisChoice(StrEnum):
+    """Along which slices are taken."""
+
+    Z = "z"
+    Y = "y"
+    X = "x"
 
 
 def region_of(text: str | None) -> tuple[Index, Index] | None:

@@ -83,15 +83,21 @@ class ExplainRequest:
     spec : ModelSpec
         A model that classifies or segments.
     asked : ExplanationRequest
-        Method, class, layer, slice and options; what names files is unused.
+        Method, class, layer, slice or lesion, and options; what names files is unused.
     region : Segmentation, optional
         Of a model that segments: where its score is asked for, in place of its own answer.
+    result_id : str
+        Of a lesion: the result that it is of.
+    lesions : LesionTable, optional
+        All lesions of that.
     """
 
     volumes: tuple[Volume, ...]
     spec: ModelSpec
     asked: ExplanationRequest
     region: Segmentation | None = None
+    result_id: str = ""
+    lesions: LesionTable | None = None
 
 
 def classify_image(request: ClassifyRequest, control: JobControl) -> Job:
@@ -126,7 +132,8 @@ def classify_image(request: ClassifyRequest, control: JobControl) -> Job:
 def explain_image(request: ExplainRequest, control: JobControl) -> Job:
     """Explain a model's answer; ends in ``Done(Explanation)``."""
     region = None if request.region is None else request.region.array
-    return explain_volumes(request.volumes, request.spec, request.asked, region, control)
+    images, asked = request.volumes, request.asked
+    return explain_volumes(images, request.spec, asked, region, control, request.lesions)
 
 
 def list_layers(spec: ModelSpec, control: JobControl) -> Job:

@@ -1,6 +1,8 @@
-"""Ask why a model answered as it did: method, class, layer, region; the map becomes a layer."""
+"""Ask why a model answered as it did: method, class, layer, place; the map becomes a layer."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from napari.layers import Layer
 from qtpy.QtCore import QSignalBlocker, Signal
@@ -14,10 +16,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_medcnn.app.case_lesions import LesionChoice
 from napari_medcnn.app.explanation_case import ExplanationRequest
 from napari_medcnn.app.layers import METADATA_KEY, LayerKind, explanation_layer
+from napari_medcnn.app.result import Result
 from napari_medcnn.core.errors import InputMismatch
 from napari_medcnn.core.explanation import MEANING, METHODS, Explanation, Method
+from napari_medcnn.core.lesion import LesionTable
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.gui.classify_jobs import ExplainRequest
 from napari_medcnn.gui.lesion_focus import keeping_selection
@@ -69,6 +74,8 @@ class ExplainPanel(QWidget):
         self.layer = QComboBox()
         self.list_layers = QPushButton("List")
         self.region = LesionSources(state, OWN_ANSWER)
+        self.lesion = QComboBox()
+        self._result_id = ""
         self.check = QCheckBox("Check against fresh weights")
         self.explain = QPushButton("Explain")
         self.words = WrappedLabel(parent=self)
@@ -78,6 +85,7 @@ class ExplainPanel(QWidget):
         self.list_layers.clicked.connect(self.layers_asked)
         self.explain.clicked.connect(self.asked)
         state.session.volume_removed.connect(self._on_volume_removed)
+        state.session.result_changed.connect(self._on_result_changed)
         self._suit()
 
     def show_model(self, spec: ModelSpec | None) -> None:
@@ -105,6 +113,21 @@ class ExplainPanel(QWidget):
                 usual = ", the usual one" if layer.is_default else ""
                 self.layer.addItem(f"{layer.name} ({size}{usual})", layer.name)
 
+    def show_lesions(self, result: Result | None) -> None:
+        """Offer the lesions of a result to a model that sees patches around them."""
+        before = self.lesion.currentData()
+        self._result_id = "" if result is None else result.id
+        self.lesion.clear()
+        for lesion in () if result is None else result.table.lesions:
+            self.lesion.addItem(f"{lesion.id}: {lesion.label_name}", lesion.id)
+        self.choose_lesion(before)
+
+    def choose_lesion(self, number: int | None) -> None:
+        """Choose a lesion by its id; one that is not there leaves the choice as it is."""
+        place = self.lesion.findData(number)
+        if place >= 0:
+            self.lesion.setCurrentIndex(place)
+
     def request(self, volumes: tuple[Volume, ...], axis: int, device: str) -> ExplainRequest:
         """What is chosen, for a run.
 
@@ -113,7 +136,8 @@ class ExplainPanel(QWidget):
         volumes : tuple of Volume
             One a channel.
         axis : int
-            Of ``(z, y, x)``: a network of pictures sees the slice along it that the viewer is at.
+            Of ``(z, y, x)``: a network of pictures sees the slice along it that the viewer is at,
+            or that goes through the lesion.
         device : str
             Where it runs.
 
@@ -135,8 +159,11 @@ class ExplainPanel(QWidget):
             options=ExplainOptions(
                 device=device, check_seeds=CHECK_SEEDS if self.check.isChecked() else ()
             ),
-            picture=self._picture(spec, volumes[0], axis),
         )
+        if spec.patch is not None:
+            asked = replace(asked, lesion=LesionChoice(self._lesion(), axis))
+            return ExplainRequest(volumes, spec, asked, None, self._result_id, self._table())
+        asked = replace(asked, picture=self._picture(spec, volumes[0], axis))
         region = self.region.segmentation() if segments else None
         return ExplainRequest(volumes, spec, asked, region)
 
@@ -153,7 +180,7 @@ class ExplainPanel(QWidget):
     def _lay_out(self) -> None:
         for method in METHODS:
             self.method.addItem(WORDS[method], method)
-        for choice in (self.method, self.target, self.layer):
+        for choice in (self.method, self.target, self.layer, self.lesion):
             choice.setSizeAdjustPolicy(
                 QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             )
@@ -169,6 +196,7 @@ class ExplainPanel(QWidget):
         self._form.addRow("Class", self.target)
         self._form.addRow("Layer", self._layer_row)
         self._form.addRow("Score", self.region)
+        self._form.addRow("Lesion", self.lesion)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -181,6 +209,7 @@ class ExplainPanel(QWidget):
         self.layer.setToolTip("The network's layer that Grad-CAM looks into")
         self.list_layers.setToolTip("Load the network and list its layers")
         self.region.setToolTip("Over which voxels the score of the class is averaged")
+        self.lesion.setToolTip("The lesion around which the model sees a patch")
         self.check.setToolTip(
             "Make the same map with fresh weights, three times: if it looks alike, it shows the "
             "image and not what was learnt"
@@ -194,6 +223,26 @@ class ExplainPanel(QWidget):
         self._form.setRowVisible(self._layer_row, _looks_into_layers(method))
         segments = spec is not None and spec.task == "segmentation"
         self._form.setRowVisible(self.region, segments)
+        self._form.setRowVisible(self.lesion, spec is not None and spec.patch is not None)
+
+    def _lesion(self) -> int:
+        number: int | None = self.lesion.currentData()
+        if number is None:
+            raise InputMismatch(
+                "there is no lesion to explain",
+                hint="choose whose lesions above; press Classify first for a layer that was drawn",
+            )
+        return number
+
+    def _table(self) -> LesionTable:
+        """The lesions as they are now."""
+        session = self._state.session
+        result = session.results[self._result_id]
+        return session.recompute(result.id) if result.is_stale else result.table
+
+    def _on_result_changed(self, result_id: str) -> None:
+        if result_id == self._result_id:
+            self.show_lesions(self._state.session.results[result_id])
 
     def _picture(self, spec: ModelSpec, volume: Volume, axis: int) -> tuple[int, int] | None:
         """The slice that a network of pictures sees of a volume."""

@@ -238,7 +238,7 @@ def _check(spec: ModelSpec, method: str, region: Region | None) -> None:
     if spec.patch is not None:
         raise InputMismatch(
             f"{spec.title} sees patches around lesions and never a whole image",
-            hint="say which lesion is to be explained",
+            hint="say which lesion is to be explained (--labels FILE --lesion N)",
         )
     if spec.task == "classification" and region is not None:
         raise InputMismatch(
