@@ -9,7 +9,6 @@ import pytest
 from napari_medcnn.app.result import new_result
 from napari_medcnn.core.job_process import end_all
 from napari_medcnn.gui.classify_widget import ClassifyWidget
-from napari_medcnn.gui.lesion_scores import scores_of
 from napari_medcnn.models import registry
 from tests.classification_factory import volume_classifier
 from tests.gui.conftest import two_lesions
@@ -40,7 +39,7 @@ def test_scores_and_layers_arrive_as_from_this_process(
     dock = ClassifyWidget(state.viewer)
     dock.start()
     qtbot.waitUntil(lambda: not dock.runner.is_running, timeout=PATIENCE_MS)
-    scored = scores_of(state).of(result.id)
+    scored = result.scored
     assert scored is not None, dock.board.texts
     assert sorted(scored.scores) == [lesion.id for lesion in result.table.lesions]
     dock.explaining.list_layers.click()

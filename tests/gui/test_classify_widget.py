@@ -11,17 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from qtpy.QtWidgets import QPushButton
 
 from napari_medcnn.app.layers import placement
-from napari_medcnn.app.result import Result, new_result
+from napari_medcnn.app.result import Result, new_result, scored_anew
+from napari_medcnn.app.session_file import load_session, save_session
 from napari_medcnn.core.classification import Classification
 from napari_medcnn.core.events import Job, run_to_end
 from napari_medcnn.core.lesion import Verdict
+from napari_medcnn.core.scored import NOT_CALIBRATED
 from napari_medcnn.core.volume import Finding, Severity
 from napari_medcnn.gui.classify_widget import ClassifyWidget
-from napari_medcnn.gui.lesion_scores import scores_of
 from napari_medcnn.gui.lesions_widget import LesionsWidget
 from napari_medcnn.inference.classifier import Classifier
 from napari_medcnn.inference.classify import classify
@@ -227,6 +229,31 @@ def test_lesions_get_a_column_and_an_operating_point(qtbot, state, shelf, two) -
     assert not row.reject.isEnabled()
 
 
+def test_scores_are_exported_and_come_back_with_the_session(
+    qtbot, state, shelf, two, tmp_path
+) -> None:
+    dock, lesions = ClassifyWidget(state.viewer), LesionsWidget(state.viewer)
+    choose(dock, shelf, "patches")
+    found = classified(qtbot, dock)
+    lesions.scores.threshold.setValue(0.25)
+    lesions.exporting.export_to(tmp_path / "lesions.csv")
+    qtbot.waitUntil(lambda: not lesions.exporting.runner.is_running, timeout=PATIENCE_MS)
+    frame = pd.read_csv(tmp_path / "lesions.csv")
+    wanted = found.of_class(two.scored.class_name)
+    np.testing.assert_allclose(frame["score"], wanted, rtol=1e-5)
+    assert frame["operating_point"].tolist() == [0.25, 0.25]
+    assert frame["score_note"].tolist() == [NOT_CALIBRATED] * 2
+    save_session(state.session, tmp_path / "case.medcnn")
+    state.viewer.layers.clear()
+    assert not lesions.scores.isVisibleTo(lesions)
+    state.merge(load_session(tmp_path / "case.medcnn"))
+    lesions.show_result(next(iter(state.session.results)))
+    assert lesions.scores.isVisibleTo(lesions)
+    assert lesions.scores.threshold.value() == 0.25
+    marks = texts(lesions)
+    assert [marks[n].split()[1] for n in (1, 2)] == [f"{p:.3f}" for p in wanted]
+
+
 def test_a_lesion_that_is_chosen_is_gone_to(qtbot, state, shelf, two) -> None:
     dock = ClassifyWidget(state.viewer)
     choose(dock, shelf, "patches")
@@ -257,11 +284,13 @@ def test_the_class_that_is_called_like_a_label_is_looked_at_first(state, result)
         volume_id=result.volume_id,
         geometry=result.segmentation.geometry,
     )
-    assert scores_of(state).add(result, found, result.revision).class_name == "Lesion"
+    assert scored_anew(result, found, result.revision).class_name == "Lesion"
     other = replace(found, classes=("no", "yes"))
-    assert scores_of(state).add(result, other, result.revision).class_name == "yes"
-    state.session.remove_result(result.id)
-    assert scores_of(state).of(result.id) is None
+    assert scored_anew(result, other, result.revision).class_name == "yes"
+    moved = replace(scored_anew(result, other, 0), class_name="no", threshold=0.3)
+    state.session.score(result.id, moved)
+    again = scored_anew(result, other, 1)
+    assert (again.class_name, again.threshold, again.revision) == ("no", 0.3, 1)
 
 
 def test_an_edit_after_the_run_is_told(qtbot, state, shelf, result) -> None:
@@ -286,7 +315,7 @@ def test_lesions_of_a_drawn_layer_are_measured_and_then_classified(qtbot, dock, 
     found = classified(qtbot, dock)
     assert [item.number for item in found.items] == [1]
     (result,) = state.session.results.values()
-    assert scores_of(state).of(result.id) is not None
+    assert result.scored is not None
     assert "1 lesion of FLAIR: mine scored." in dock.board.texts
 
 
@@ -403,10 +432,49 @@ def test_layers_are_listed_and_one_of_them_is_looked_into(qtbot, dock, shelf, st
     assert panel.layer.count() == 1, "layers are those of the model before"
 
 
-def test_patches_around_lesions_are_not_explained_here(dock, shelf) -> None:
+def test_the_chosen_lesion_is_explained_on_its_patch(qtbot, state, shelf, two) -> None:
+    dock = ClassifyWidget(state.viewer)
+    choose(dock, shelf, "patches")
+    panel = dock.explaining
+    assert [panel.lesion.itemData(n) for n in range(panel.lesion.count())] == [1, 2]
+    classified(qtbot, dock)
+    dock.classes.table.selectRow(1)
+    assert panel.lesion.currentData() == 2, "the row of the table chooses"
+    state.viewer.dims.set_point(0, 0)
+    panel.method.setCurrentIndex(panel.method.findData("occlusion"))
+    panel.target.setCurrentText("dark")
+    panel.explain.click()
+    finish(qtbot, dock)
+    (layer,) = [la for la in state.viewer.layers if la.name.endswith("dark, lesion 2")]
+    image = state.image_layer(two.volume_id)
+    assert layer.data.shape == image.data.shape
+    np.testing.assert_array_equal(layer.translate, image.translate)
+    lesion = two.table.by_id(2)
+    filled = np.argwhere(layer.data)
+    reach = np.array(PATCH["size"]) / 2 + 1
+    assert (np.abs(filled - lesion.centroid_index) <= reach).all()
+    assert len(filled) > 1
+    assert "lesion 2. Shown as" in panel.words.text()
+    world = state.labels_layer(two.id).data_to_world(lesion.anchor_index)
+    np.testing.assert_allclose(state.viewer.dims.point, world)
+
+
+def test_without_lesions_a_model_of_patches_explains_nothing(dock, shelf) -> None:
     choose(dock, shelf, "patches")
     dock.explain()
-    assert "sees patches around lesions, which cannot be explained" in dock.board.texts[-1]
+    assert "There is no lesion to explain" in dock.board.texts[-1]
+    choose(dock, shelf, "whole")
+    assert not dock.explaining.lesion.isVisibleTo(dock.explaining)
+
+
+def test_a_lesion_that_an_edit_removed_is_no_longer_offered(state, shelf, result) -> None:
+    dock = ClassifyWidget(state.viewer)
+    choose(dock, shelf, "patches")
+    assert dock.explaining.lesion.count() == 2
+    state.labels_layer(result.id).data[16:18, 30:34, 20:22] = 0
+    state.session.touch(result.id)
+    state.session.recompute(result.id)
+    assert dock.explaining.lesion.count() == 1
 
 
 def texts(lesions: LesionsWidget) -> dict[int, str]:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_medcnn.core.classification import Classification
 from napari_medcnn.core.lesion import LesionTable, Verdict
+from napari_medcnn.core.scored import Scored
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
 
@@ -41,6 +43,8 @@ class Result:
         Smaller components are no lesions.
     accept_blocking : bool
         Whether the reader said yes to measuring in spite of the volume's blocking findings.
+    scored : Scored, optional
+        What a classifier said of its lesions last.
     """
 
     id: str
@@ -53,6 +57,7 @@ class Result:
     revision: int = 0
     table_revision: int = 0
     accept_blocking: bool = False
+    scored: Scored | None = None
 
     @property
     def is_stale(self) -> bool:
@@ -108,6 +113,23 @@ def measure(result: Result, volume: Volume) -> LesionTable:
         result.predicted,
         result.accept_blocking,
     )
+
+
+def scored_anew(result: Result, classification: Classification, revision: int) -> Scored:
+    """A classification of the result's lesions as of `revision`; what the reader chose stays.
+
+    A class that was looked at, or that is called like one of the result's labels, is looked at
+    first, else the last.
+    """
+    before, classes = result.scored, classification.classes
+    labels = {label.name.casefold() for label in result.segmentation.labels}
+    wanted = {before.class_name} if before is not None else set()
+    wanted |= {name for name in classes if name.casefold() in labels}
+    name = next((name for name in classes if name in wanted), classes[-1])
+    scored = Scored(classification, name, revision)
+    if before is None:
+        return scored
+    return replace(scored, threshold=before.threshold, hide_below=before.hide_below)
 
 
 def with_reviews_of(current: LesionTable, table: LesionTable) -> LesionTable:

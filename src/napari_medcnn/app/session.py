@@ -28,6 +28,7 @@ from napari_medcnn.app.volume_reference import VolumeReference
 from napari_medcnn.core.errors import GeometryError, MedcnnError
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.lesion import LesionTable, Review
+from napari_medcnn.core.scored import Scored
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Finding, Volume
 
@@ -50,6 +51,8 @@ class Session:
         The id of a result whose array changed: its table is stale.
     result_changed : Signal
         The id of a result whose table, reviews or name changed.
+    result_scored : Signal
+        The id of a result whose scores or operating point changed.
     dirty_changed : Signal
         Whether there is something that was not saved.
     """
@@ -60,6 +63,7 @@ class Session:
     result_touched = Signal(str)
     result_changed = Signal(str)
     result_removed = Signal(str)
+    result_scored = Signal(str)
     dirty_changed = Signal(bool)
 
     def __init__(self, session_id: str | None = None) -> None:
@@ -275,6 +279,12 @@ class Session:
         lesions = tuple(reviewed if le.id == lesion_id else le for le in result.table.lesions)
         result.table = replace(result.table, lesions=lesions)
         self._result_changed(result_id)
+
+    def score(self, result_id: str, scored: Scored) -> None:
+        """Keep what a classifier says of the result's lesions, and the operating point on it."""
+        self._results[result_id].scored = scored
+        self._changed()
+        self.result_scored.emit(result_id)
 
     def accept_blocking(self, result_id: str) -> None:
         """Keep the reader's yes to measuring in spite of blocking findings; the table is stale."""

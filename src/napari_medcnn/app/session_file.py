@@ -23,6 +23,7 @@ from napari_medcnn.app.session_manifest import (
     StoredVolumeRecord,
     parse_manifest,
 )
+from napari_medcnn.app.session_scores import ScoresRecord
 from napari_medcnn.app.volume_reference import (
     Relocation,
     VolumeReference,
@@ -266,6 +267,7 @@ def _result_record(result: Result, writer: ArchiveWriter) -> ResultRecord:
         accept_blocking=result.accept_blocking,
         model=segmentation.model,
         parameters=segmentation.parameters,
+        scores=None if result.scored is None else ScoresRecord.of(result.scored),
     )
 
 
@@ -273,14 +275,14 @@ def _result(record: ResultRecord, reader: ArchiveReader) -> Result:
     shape = record.grid.shape
     predicted = reader.array(record.predicted, shape, "u")
     predicted.setflags(write=False)
-    name = record.probability
+    name, scores, geometry = record.probability, record.scores, record.grid.geometry()
     return Result(
         id=record.id,
         volume_id=record.volume_id,
         name=record.name,
         segmentation=Segmentation(
             array=reader.array(record.array, shape, "u"),
-            geometry=record.grid.geometry(),
+            geometry=geometry,
             labels=record.labels,
             volume_id=record.volume_id,
             probability=None if name is None else reader.array(name, shape, "f"),
@@ -300,4 +302,5 @@ def _result(record: ResultRecord, reader: ArchiveReader) -> Result:
         revision=record.revision,
         table_revision=record.table_revision,
         accept_blocking=record.accept_blocking,
+        scored=None if scores is None else scores.scored(record.volume_id, geometry),
     )

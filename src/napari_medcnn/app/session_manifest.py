@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from napari_medcnn.app.session_scores import ScoresRecord
 from napari_medcnn.core.errors import ReadError, WriteError
 from napari_medcnn.core.geometry import AxisMap, Geometry, Index
 from napari_medcnn.core.lesion import Lesion
@@ -98,6 +99,7 @@ class ResultRecord:
     accept_blocking: bool = False
     model: ModelReference | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    scores: ScoresRecord | None = None
 
 
 @dataclass(frozen=True)

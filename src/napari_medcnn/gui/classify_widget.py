@@ -8,6 +8,7 @@ from functools import partial
 from napari.viewer import Viewer
 from qtpy.QtWidgets import QPushButton, QScrollArea, QVBoxLayout, QWidget
 
+from napari_medcnn.app.result import Result, scored_anew
 from napari_medcnn.core.classification import Classification
 from napari_medcnn.core.errors import ConsentNeeded, MedcnnError
 from napari_medcnn.core.events import Event, Failed, Fallback, Message
@@ -29,7 +30,6 @@ from napari_medcnn.gui.explain_panel import ExplainPanel
 from napari_medcnn.gui.image_choice import ImageChoice
 from napari_medcnn.gui.layer_links import layer_index
 from napari_medcnn.gui.lesion_focus import LesionFocus
-from napari_medcnn.gui.lesion_scores import scores_of
 from napari_medcnn.gui.model_choice import ModelChoice
 from napari_medcnn.gui.notices import NoticeBoard, WrappedLabel, sentence
 from napari_medcnn.gui.preferences import model_job, preferences
@@ -167,6 +167,7 @@ class ClassifyWidget(QWidget):
         self.form.changed.connect(self._refresh)
         self.run.clicked.connect(self.start)
         self.classes.lesion_chosen.connect(self._go_to_lesion)
+        self.classes.lesion_chosen.connect(self.explaining.choose_lesion)
         self.classes.written.connect(self._on_written)
         self.classes.failed.connect(self._on_not_written)
         self.explaining.asked.connect(self.explain)
@@ -197,6 +198,8 @@ class ClassifyWidget(QWidget):
 
     def _refresh(self) -> None:
         """What can be done now, and what stands in the way."""
+        source = self.form.lesions.source
+        self.explaining.show_lesions(source if isinstance(source, Result) else None)
         spec, idle = self.model.spec, not self.runner.is_running
         volumes = self.image.preview()
         classifies = spec is not None and spec.task == "classification"
@@ -238,8 +241,8 @@ class ClassifyWidget(QWidget):
             self.explaining.show_layers(result)
         elif isinstance(result, Classified) and isinstance(request, ClassifyRequest):
             self._show_classes(result, request)
-        elif isinstance(result, Explanation):
-            self._show_explanation(result)
+        elif isinstance(result, Explanation) and isinstance(request, ExplainRequest):
+            self._show_explanation(result, request)
 
     def _show_classes(self, found: Classified, request: ClassifyRequest) -> None:
         classes = found.classification
@@ -263,17 +266,21 @@ class ClassifyWidget(QWidget):
             return None
         if found.measured is not None:
             self.form.lesions.choose(result_id)
-        scored = scores_of(self.state).add(result, found.classification, revision)
+        scored = scored_anew(result, found.classification, revision)
+        self.state.session.score(result_id, scored)
         count = len(found.classification.items)
         text = f"{count} lesion{'' if count == 1 else 's'} of {result.name} scored."
         self.board.post(Severity.INFO, text, [("Open lesions", self._open_lesions)])
         return scored.class_name
 
-    def _show_explanation(self, explanation: Explanation) -> None:
+    def _show_explanation(self, explanation: Explanation, request: ExplainRequest) -> None:
         volume = self.state.session.volumes.get(explanation.volume_id)
         if volume is not None:
             self.explaining.show_explanation(explanation, volume)
             self.explain_section.set_open(True)
+            result = self.state.session.results.get(request.result_id)
+            if result is not None and request.asked.lesion is not None:
+                self._lead_to(result, request.asked.lesion.number)
 
     def _on_failed(self, failed: Failed) -> None:
         request, self._running = self._running, None
@@ -293,15 +300,16 @@ class ClassifyWidget(QWidget):
         """Lead the views to a lesion of the last run, if it is still there."""
         found: Classification | None = self.classes.classification
         for result in self.state.session.results.values():
-            scored = scores_of(self.state).of(result.id)
-            if scored is None or scored.classification is not found:
-                continue
-            layer = self.state.labels_layer(result.id)
-            lesion = next((le for le in result.table.lesions if le.id == lesion_id), None)
-            if layer is not None and lesion is not None:
-                # Without a frame: that is the table's of the dock Lesions.
-                index = layer_index(layer, lesion.anchor_index)
-                self.focus.go_to(layer.data_to_world(index))
+            if result.scored is not None and result.scored.classification is found:
+                self._lead_to(result, lesion_id)
+
+    def _lead_to(self, result: Result, lesion_id: int) -> None:
+        layer = self.state.labels_layer(result.id)
+        lesion = next((le for le in result.table.lesions if le.id == lesion_id), None)
+        if layer is not None and lesion is not None:
+            # Without a frame: that is the table's of the dock Lesions.
+            index = layer_index(layer, lesion.anchor_index)
+            self.focus.go_to(layer.data_to_world(index))
 
     def _open_lesions(self) -> None:
         self.state.viewer.window.add_plugin_dock_widget(PLUGIN, "Lesions")

@@ -24,6 +24,7 @@ from napari_medcnn.app.session_file import SUFFIX, take_snapshot, write_snapshot
 from napari_medcnn.core.errors import MedcnnError
 from napari_medcnn.core.events import Failed
 from napari_medcnn.core.lesion import Verdict
+from napari_medcnn.core.scored import Scored
 from napari_medcnn.gui.bridge import JobFactory, JobRunner, JobRunning, job_of
 from napari_medcnn.gui.viewer_state import ViewerState
 from napari_medcnn.io.dicom_objects.export import DicomResult, kind_of, write_dicom
@@ -195,11 +196,22 @@ def _export_job(
     volume = session.volume(result.volume_id)
     # The result's id goes with it through every edit and session file, and so do tracking UIDs.
     dicom = DicomResult(segmentation, volume, table, identity=result_id)
-    return job_of(write_result, dicom, path, per_lesion=per_lesion)
+    scored = result.scored
+    note = "" if scored is None else scored.doubt(result.revision)
+    return job_of(write_result, dicom, path, per_lesion=per_lesion, scored=scored, score_note=note)
 
 
-def write_result(result: DicomResult, path: Path, *, per_lesion: bool = False) -> None:
+def write_result(
+    result: DicomResult,
+    path: Path,
+    *,
+    per_lesion: bool = False,
+    scored: Scored | None = None,
+    score_note: str = "",
+) -> None:
     """Write a table, a label map or a DICOM object, as the suffix of `path` asks.
+
+    A table has the scores that a classifier gave the lesions, and what to know of them.
 
     Raises
     ------
@@ -215,9 +227,16 @@ def write_result(result: DicomResult, path: Path, *, per_lesion: bool = False) -
     if kind_of(path):
         write_dicom(result, path, per_lesion=per_lesion)
     elif name.endswith(".csv") and table is not None:
-        write_lesions_csv(table, path)
+        write_lesions_csv(table, path, scored, score_note)
     elif name.endswith(".json") and table is not None:
-        write_lesions_json(table, path, volume=volume, segmentation=segmentation)
+        write_lesions_json(
+            table,
+            path,
+            volume=volume,
+            segmentation=segmentation,
+            scored=scored,
+            score_note=score_note,
+        )
     elif name.endswith((".seg.nrrd", ".nii.gz")):
         write_segmentation(segmentation, volume, path)
     else:

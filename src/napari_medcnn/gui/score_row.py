@@ -17,13 +17,10 @@ from qtpy.QtWidgets import (
 
 from napari_medcnn.app.result import Result
 from napari_medcnn.core.lesion import Lesion, Verdict
+from napari_medcnn.core.scored import Scored
 from napari_medcnn.gui.lesion_columns import Column, score_column
-from napari_medcnn.gui.lesion_scores import Scored, scores_of
 from napari_medcnn.gui.notices import WrappedLabel
 from napari_medcnn.gui.viewer_state import ViewerState
-
-EDITED = "Lesions were edited since they were classified: classify them again"
-NOT_CALIBRATED = "The probabilities are not calibrated"
 
 
 class ScoreRow(QWidget):
@@ -44,7 +41,7 @@ class ScoreRow(QWidget):
 
     def __init__(self, state: ViewerState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._scores = scores_of(state)
+        self._session = state.session
         self._result: Result | None = None
         self.class_name = QComboBox()
         self.threshold = QDoubleSpinBox()
@@ -56,13 +53,13 @@ class ScoreRow(QWidget):
         self.threshold.valueChanged.connect(self._on_edit)
         self.hide_below.toggled.connect(self._on_edit)
         self.reject.clicked.connect(self._ask_to_reject)
-        self._scores.changed.connect(self._on_scores)
+        self._session.result_scored.connect(self._on_scores)
         self.hide()
 
     @property
     def scored(self) -> Scored | None:
         """The scores that are shown."""
-        return None if self._result is None else self._scores.of(self._result.id)
+        return None if self._result is None else self._result.scored
 
     @property
     def column(self) -> Column | None:
@@ -148,9 +145,7 @@ class ScoreRow(QWidget):
         return [lesion.id for lesion in open_ones if lesion.id in below]
 
     def _doubt(self, scored: Scored) -> str:
-        if self._result is not None and self._result.revision != scored.revision:
-            return EDITED
-        return "" if scored.classification.calibrated else NOT_CALIBRATED
+        return scored.doubt(scored.revision if self._result is None else self._result.revision)
 
     def _on_edit(self) -> None:
         scored = self.scored
@@ -162,7 +157,7 @@ class ScoreRow(QWidget):
             threshold=self.threshold.value(),
             hide_below=self.hide_below.isChecked(),
         )
-        self._scores.change(self._result.id, changed)
+        self._session.score(self._result.id, changed)
 
     def _on_scores(self, result_id: str) -> None:
         if self._result is not None and self._result.id == result_id:

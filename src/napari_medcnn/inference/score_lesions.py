@@ -14,6 +14,7 @@ import numpy as np
 from napari_medcnn.core.classification import Classification
 from napari_medcnn.core.errors import InputMismatch
 from napari_medcnn.core.lesion import LesionTable
+from napari_medcnn.core.scored import passing
 
 
 def lesion_scores(
@@ -42,11 +43,6 @@ def lesion_scores(
             hint="classify the lesions again after an edit",
         )
     return {lesion.id: scores[lesion.id] for lesion in table.lesions}
-
-
-def passing(scores: Mapping[int, float], threshold: float) -> frozenset[int]:
-    """The ids whose score is at least `threshold`, the operating point 0..1."""
-    return frozenset(number for number, score in scores.items() if score >= threshold)
 
 
 def at_operating_point(

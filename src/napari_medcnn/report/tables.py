@@ -12,8 +12,10 @@ import pandas as pd
 from napari_medcnn.core.atomic import replacing, write_json
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.lesion import Lesion, LesionTable, Measurement, Verdict, missing
+from napari_medcnn.core.scored import Scored
 from napari_medcnn.core.segmentation import Label, ModelReference, Segmentation
 from napari_medcnn.core.volume import Volume
+from napari_medcnn.report.lesion_scores import SCORE_COLUMNS, score_cells, score_record
 from napari_medcnn.report.notice import RESEARCH_USE_NOTICE
 
 SCHEMA = "napari-medcnn lesions"
@@ -60,8 +62,13 @@ def lesion_records(table: LesionTable) -> list[dict[str, Any]]:
     return [_record(lesion) for lesion in table.lesions]
 
 
-def write_lesions_csv(table: LesionTable, path: str | Path) -> None:
+def write_lesions_csv(
+    table: LesionTable, path: str | Path, scored: Scored | None = None, score_note: str = ""
+) -> None:
     """Write :func:`lesion_records` as UTF-8 CSV; missing values are empty cells.
+
+    Where a classifier `scored` the lesions, its columns follow, see
+    :data:`~napari_medcnn.report.lesion_scores.SCORE_COLUMNS`; `score_note` is what to know of them.
 
     Numbers have at most :data:`CSV_DIGITS` significant digits. A text that a spreadsheet would run
     as a formula, or that begins with an apostrophe itself, gets one apostrophe in front: who takes
@@ -72,13 +79,26 @@ def write_lesions_csv(table: LesionTable, path: str | Path) -> None:
     WriteError
         When `path` cannot be written.
     """
-    write_records(lesion_records(table), COLUMNS, path)
+    records = lesion_records(table)
+    if scored is None:
+        write_records(records, COLUMNS, path)
+        return
+    both = [{**record, **score_cells(record["id"], scored, score_note)} for record in records]
+    write_records(both, (*COLUMNS, *SCORE_COLUMNS), path)
 
 
 def write_lesions_json(
-    table: LesionTable, path: str | Path, *, volume: Volume, segmentation: Segmentation
+    table: LesionTable,
+    path: str | Path,
+    *,
+    volume: Volume,
+    segmentation: Segmentation,
+    scored: Scored | None = None,
+    score_note: str = "",
 ) -> None:
     """Write lesions with their measurements, the image's grid and totals; no patient identity.
+
+    `scored` and `score_note` are as for :func:`write_lesions_csv`.
 
     Raises
     ------
@@ -86,7 +106,7 @@ def write_lesions_json(
         When `path` cannot be written.
     """
     model = segmentation.model
-    content = {
+    content: dict[str, Any] = {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
         "notice": RESEARCH_USE_NOTICE,
@@ -99,6 +119,11 @@ def write_lesions_json(
         "totals": totals(table),
         "lesions": [_full_record(lesion) for lesion in table.lesions],
     }
+    if scored is not None:
+        content["second_stage"] = score_record(scored, score_note)
+        for record in content["lesions"]:
+            cells = score_cells(record["id"], scored, score_note)
+            record |= {name: cells[name] for name in ("score", "at_operating_point")}
     write_json(path, content)
 
 
