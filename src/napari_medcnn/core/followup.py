@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_medcnn.core.change import Change, TimePoint
+from napari_medcnn.core.change import Change, LesionKey, TimePoint
 from napari_medcnn.core.errors import GeometryError
 from napari_medcnn.core.lesion import LesionTable
 from napari_medcnn.core.registration import Registration
@@ -51,6 +52,8 @@ class FollowUp:
         The follow-up's image on the baseline's grid, to look at; nothing is measured on it.
     after_ids : numpy.ndarray
         ``(z, y, x)`` uint32: ids of the follow-up's lesions on the baseline's grid.
+    uids : mapping of LesionKey to str
+        Tracking UIDs of all lesions of both studies: one that is linked has the same in both.
     change : Change
         What became of every lesion.
 
@@ -65,6 +68,7 @@ class FollowUp:
     registration: Registration
     after_image: Volume
     after_ids: npt.NDArray[np.uint32]
+    uids: Mapping[LesionKey, str]
     change: Change
 
     def __post_init__(self) -> None:

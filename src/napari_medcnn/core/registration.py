@@ -95,6 +95,12 @@ class SpatialTransform:
         """Whether the matrix is all there is to it."""
         return self.deformation is None
 
+    def is_rigid(self, tolerance: float) -> bool:
+        """Whether it keeps every distance, but for so small a share of it."""
+        linear = self.matrix[:3, :3]
+        kept = np.allclose(linear.T @ linear, np.eye(3), rtol=0, atol=tolerance)
+        return self.is_linear and kept and bool(np.linalg.det(linear) > 0)
+
     @property
     def rotation_deg(self) -> float:
         """The angle of the rotation that is closest to the matrix (polar decomposition)."""

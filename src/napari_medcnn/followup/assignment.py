@@ -1,4 +1,4 @@
-"""Which lesions of two studies are one, by one rule, from how much they cover each other."""
+"""Which lesions of two studies are one, by one rule, from how much they lie in each other."""
 
 from __future__ import annotations
 
@@ -10,25 +10,22 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from napari_medcnn.core.geometry import FloatArray
+from napari_medcnn.followup.nearness import Pairs
 
-Pairs: TypeAlias = npt.NDArray[np.intp]
 Group: TypeAlias = tuple[frozenset[int], frozenset[int]]
 """Numbers of the lesions before and of those after that are one."""
 
-_TIE = 1e-9
-"""Covers that differ by less are equal: rounding must not decide between two lesions."""
-
 
 @dataclass(frozen=True)
-class CoverRule:
-    """How much cover is evidence.
+class Evidence:
+    """How much is evidence that lesions are one.
 
     Parameters
     ----------
     join : float
-        A lesion of which so much lies in another one is a part of it.
+        A lesion of which this share lies in another one is that, or a part of it.
     least : float
-        Weaker evidence is none.
+        Cover with which lesions that have no other partner are still taken for one.
     """
 
     join: float = 0.5
@@ -39,9 +36,9 @@ def group_lesions(
     before: frozenset[int],
     after: frozenset[int],
     pairs: Pairs,
-    of_before: FloatArray,
-    of_after: FloatArray,
-    rule: CoverRule,
+    shares: FloatArray,
+    covers: FloatArray,
+    evidence: Evidence,
 ) -> set[Group]:
     """Put every lesion into one group, see :mod:`.matching` for the steps.
 
@@ -51,48 +48,48 @@ def group_lesions(
         Numbers of all lesions.
     pairs : numpy.ndarray
         ``(pair, 2)``: numbers of those that come near each other.
-    of_before, of_after : numpy.ndarray
-        ``(pair,)``: cover of the one before by the one after, and the reverse.
-    rule : CoverRule
+    shares, covers : numpy.ndarray
+        ``(pair, 2)``: of the one before in the one after, and the reverse.
+    evidence : Evidence
         The thresholds.
     """
-    cover = np.maximum(of_before, of_after)
-    edges = _assigned(pairs, cover, cover >= rule.join)
-    edges += _joined(pairs, of_before, rule.join, {i for i, _ in edges}, side=0)
-    edges += _joined(pairs, of_after, rule.join, {j for _, j in edges}, side=1)
-    used = [{edge[side] for edge in edges} for side in (0, 1)]
-    left = ~(np.isin(pairs[:, 0], list(used[0])) | np.isin(pairs[:, 1], list(used[1])))
-    edges += _assigned(pairs, cover, left & (cover >= rule.least))
-    groups = _connected(edges)
+    weights = covers.sum(axis=1)
+    edges = _assigned(pairs, weights, shares.max(axis=1) >= evidence.join)
+    for side in (0, 1):
+        linked = {edge[side] for edge in edges}
+        edges += _joined(pairs, shares[:, side], evidence.join, linked, side)
+    first, second = ([edge[side] for edge in edges] for side in (0, 1))
+    left = ~np.isin(pairs[:, 0], first) & ~np.isin(pairs[:, 1], second)
+    edges += _assigned(pairs, weights, left & (covers.max(axis=1) >= evidence.least))
     alone: set[Group] = {(frozenset([i]), frozenset()) for i in before - {i for i, _ in edges}}
     alone |= {(frozenset(), frozenset([j])) for j in after - {j for _, j in edges}}
-    return groups | alone
+    return _connected(edges) | alone
 
 
 def _assigned(
-    pairs: Pairs, cover: FloatArray, eligible: npt.NDArray[np.bool_]
+    pairs: Pairs, weights: FloatArray, eligible: npt.NDArray[np.bool_]
 ) -> list[tuple[int, int]]:
-    """Pairs of the one-to-one assignment with the largest sum of covers."""
+    """Pairs of the one-to-one assignment with the largest sum of weights."""
     if not eligible.any():
         return []
     rows, row = np.unique(pairs[eligible, 0], return_inverse=True)
     columns, column = np.unique(pairs[eligible, 1], return_inverse=True)
     table = np.zeros((len(rows), len(columns)))
-    table[row, column] = cover[eligible]
+    table[row, column] = weights[eligible]
     chosen = zip(*linear_sum_assignment(table, maximize=True), strict=True)
     return [(int(rows[r]), int(columns[c])) for r, c in chosen if table[r, c] > 0]
 
 
 def _joined(
-    pairs: Pairs, cover: FloatArray, least: float, linked: set[int], *, side: int
+    pairs: Pairs, shares: FloatArray, least: float, linked: set[int], side: int
 ) -> list[tuple[int, int]]:
     """For every lesion of a side without a partner, the one in which most of it lies."""
     best: dict[int, int] = {}
-    for number in np.flatnonzero(cover >= least):
+    for number in np.flatnonzero(shares >= least):
         lesion = int(pairs[number, side])
         if lesion in linked:
             continue
-        if lesion not in best or cover[number] > cover[best[lesion]] + _TIE:
+        if lesion not in best or shares[number] > shares[best[lesion]]:
             best[lesion] = int(number)
     return [(int(pairs[n, 0]), int(pairs[n, 1])) for n in best.values()]
 

@@ -1,14 +1,16 @@
 """Which lesion of one study is which of another, and how sure that is.
 
-The evidence is the *cover* of lesions by each other, see :mod:`.nearness`: overlap and distance in
-one figure, as far as the registration's residual allows to tell.
+The evidence is how much lesions lie in each other: their *share* in one another as they are
+registered, and their *cover*, which forgives what the registration may be wrong by, see
+:mod:`.nearness`.
 
-1. Lesions are assigned one to one so that the sum of their covers is the largest (Kuhn 1955, Naval
-   Research Logistics Quarterly 2:83-97, the Hungarian method), among pairs of which one covers the
-   other by at least half.
+1. Lesions of which one lies in the other by at least half are assigned one to one, so that the sum
+   of their covers, both ways, is the largest (Kuhn 1955, Naval Research Logistics Quarterly
+   2:83-97, the Hungarian method).
 2. What is left over joins a pair when at least half of it lies in the one of the other study: two
    before become one (merged), one before becomes two (split).
-3. What is still left is assigned in the same way with weaker evidence, at least a quarter.
+3. What is still left is assigned as in 1, with a cover of a quarter: a lesion so small, or a
+   registration so poor, that the lesion misses itself.
 4. The rest has no partner: new, or resolved.
 
 A link's *confidence* is the answer to: could it have come out otherwise? All is done again with the
@@ -24,7 +26,7 @@ Nothing depends on the lesions' numbers, or on where the patient lies.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,14 +35,15 @@ from scipy.sparse.csgraph import connected_components
 
 from napari_medcnn.core.change import Link
 from napari_medcnn.core.geometry import FloatArray
-from napari_medcnn.followup.assignment import CoverRule, Group, group_lesions
+from napari_medcnn.core.lesion import Lesion
+from napari_medcnn.followup.assignment import Evidence, Group, group_lesions
 from napari_medcnn.followup.nearness import Nearness, gap_mm, nearness
 from napari_medcnn.followup.placed import PlacedLesions
 
-RULE = CoverRule(join=0.5, least=0.25)
+EVIDENCE = Evidence(join=0.5, least=0.25)
 VARIATIONS = 64
-_JOIN_COVERS, _LEAST_COVERS = (0.35, 0.65), (0.1, 0.4)
-"""Between which both thresholds of the rule are varied."""
+_JOINS, _LEASTS = (0.35, 0.65), (0.1, 0.4)
+"""Between which both thresholds are varied."""
 
 
 def match_lesions(
@@ -79,7 +82,7 @@ def match_lesions(
     kept = [link for link in given if link.by_user]
     held = {key for link in kept for key in (*link.before, *link.after)}
     free = tuple(
-        side.of([lesion for lesion in side.lesions if side.key(lesion) not in held])
+        side.of(_in_order_of_place(le for le in side.lesions if side.key(le) not in held))
         for side in (before, after)
     )
     near = nearness(free[0], free[1], residual_mm, _shifts(before, residual_mm))
@@ -89,6 +92,11 @@ def match_lesions(
 def in_order(links: Sequence[Link]) -> tuple[Link, ...]:
     """Links sorted by their lesions before; those without one come last, by their lesions after."""
     return tuple(sorted(links, key=lambda link: (not link.before, link.before, link.after)))
+
+
+def _in_order_of_place(lesions: Iterable[Lesion]) -> list[Lesion]:
+    """So that even a tie is decided by where lesions are, not by their numbers."""
+    return sorted(lesions, key=lambda lesion: lesion.anchor_index)
 
 
 def _shifts(before: PlacedLesions, residual_mm: float) -> FloatArray:
@@ -106,13 +114,13 @@ def _shifts(before: PlacedLesions, residual_mm: float) -> FloatArray:
     return np.concatenate([np.zeros((1, 3)), of_baseline])
 
 
-def _rules() -> list[CoverRule]:
-    """The stated rule, then those of the variations; a shift's opposite has the same."""
+def _evidences() -> list[Evidence]:
+    """The stated thresholds, then those of the variations; a shift's opposite has the same."""
     steps = (np.arange(VARIATIONS // 2) + 0.5) / (VARIATIONS // 2)
-    joins = np.interp(np.random.default_rng(1).permutation(steps), (0, 1), _JOIN_COVERS)
-    leasts = np.interp(np.random.default_rng(2).permutation(steps), (0, 1), _LEAST_COVERS)
-    half = [CoverRule(float(join), float(least)) for join, least in zip(joins, leasts, strict=True)]
-    return [RULE, *half, *half]
+    joins = np.interp(np.random.default_rng(1).permutation(steps), (0, 1), _JOINS)
+    leasts = np.interp(np.random.default_rng(2).permutation(steps), (0, 1), _LEASTS)
+    half = [Evidence(float(join), float(least)) for join, least in zip(joins, leasts, strict=True)]
+    return [EVIDENCE, *half, *half]
 
 
 def _links(before: PlacedLesions, after: PlacedLesions, near: Nearness) -> Iterator[Link]:
@@ -137,9 +145,12 @@ def _voted(
 ) -> Iterator[tuple[Group, int]]:
     """Groups among some lesions, each with the number of variations in which it comes out."""
     sides = frozenset(before.tolist()), frozenset(after.tolist())
+    if not len(near.pairs):
+        yield sides, VARIATIONS  # a lesion with none of the other study near it
+        return
     answers = [
-        group_lesions(*sides, near.pairs, of_before, of_after, rule)
-        for of_before, of_after, rule in zip(near.of_before, near.of_after, _rules(), strict=True)
+        group_lesions(*sides, near.pairs, shares, covers, evidence)
+        for shares, covers, evidence in zip(near.shares, near.covers, _evidences(), strict=True)
     ]
     for group in answers[0]:
         yield group, sum(group in answer for answer in answers[1:])
@@ -164,9 +175,9 @@ def _link(
 
 
 def _closest(group: Group, near: Nearness) -> dict[tuple[int, int], float]:
-    """For each lesion of a group's larger side, the pair with most cover, and that cover."""
+    """For each lesion of a group's larger side, its pair with most cover, and the larger share."""
     side = 0 if len(group[0]) >= len(group[1]) else 1
-    covers = np.maximum(near.of_before[0], near.of_after[0])
+    covers, shares = near.covers[0].sum(axis=1), near.shares[0].max(axis=1)
     found = {}
     for lesion in group[side]:
         within = [
@@ -174,5 +185,5 @@ def _closest(group: Group, near: Nearness) -> dict[tuple[int, int], float]:
             if pair[side] == lesion and pair[1 - side] in group[1 - side]
         ]  # fmt: skip
         best = max(within, key=lambda n: float(covers[n]))
-        found[int(near.pairs[best, 0]), int(near.pairs[best, 1])] = float(covers[best])
+        found[int(near.pairs[best, 0]), int(near.pairs[best, 1])] = float(shares[best])
     return found

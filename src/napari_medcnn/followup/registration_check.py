@@ -1,4 +1,4 @@
-"""Is a registration to be believed? Figures, warnings, and pictures to look at before it is used.
+"""Is a registration to be believed? Figures, and warnings where it looks wrong.
 
 A wrong registration makes every comparison wrong, and its optimiser does not notice. What is looked
 at here does not hang on the optimiser's own value: whether another position nearby would make the

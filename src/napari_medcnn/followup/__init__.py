@@ -1,0 +1,1 @@
+"""What changed between studies of one patient: registration, matching, measurement, prognosis."""
