@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -36,6 +36,7 @@ def write_objects(
     folder: Path,
     *,
     identity: str = "",
+    uids: Mapping[int, str] | None = None,
     per_lesion: bool = False,
 ) -> list[Path]:
     """Write DICOM objects of one result into a folder.
@@ -55,6 +56,8 @@ def write_objects(
         Where to; made if needed.
     identity : str
         Keeps tracking UIDs stable, see :class:`~napari_medcnn.io.dicom_objects.export.DicomResult`.
+    uids : mapping of int to str, optional
+        Tracking UIDs that lesions have from earlier studies, by their ids.
     per_lesion : bool
         One segment or region for each lesion instead of for each label.
 
@@ -65,7 +68,7 @@ def write_objects(
     """
     from napari_medcnn.io.dicom_objects.export import DicomResult, write_dicom
 
-    result = DicomResult(segmentation, volume, table, identity)
+    result = DicomResult(segmentation, volume, table, identity, uids or {})
     written: list[Path] = []
     for kind in dict.fromkeys(DicomKind(kind) for kind in kinds):
         written += write_dicom(result, folder / FILE_NAMES[kind], per_lesion=per_lesion)

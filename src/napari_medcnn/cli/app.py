@@ -17,6 +17,7 @@ from napari_medcnn.cli import (
     evaluate,
     explain,
     export,
+    followup,
     inspect,
     lesions,
     models,
@@ -52,6 +53,7 @@ cli.command("explain")(explain.explain)
 cli.command("train")(train.train)
 cli.command("evaluate")(evaluate.evaluate)
 cli.command("lesions")(lesions.lesions)
+cli.command("followup")(followup.followup)
 cli.add_typer(prognosis.group, name="prognosis")
 cli.command("export")(export.export)
 

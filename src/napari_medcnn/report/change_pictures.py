@@ -16,7 +16,7 @@ from napari_medcnn.core.volume import Volume
 from napari_medcnn.report.plot_style import new_figure, styled
 from napari_medcnn.report.section import Plane, Section, Stack
 from napari_medcnn.report.section_painter import SectionPainter
-from napari_medcnn.report.window import window_at
+from napari_medcnn.report.window import Window, window_at
 
 AROUND_MM = 22.0
 """What is shown on each side of a lesion."""
@@ -56,18 +56,14 @@ def figure_of_change(found: FollowUp, change: LesionChange) -> Figure:
     union = axes.apply(both)
     index = int(union.sum(axis=(1, 2)).argmax())
     figure = new_figure(4.4, 2.5)
-    studies = (
-        (
-            found.before.point.name,
-            found.before.volume,
-            found.before.table.id_map,
-            change.link.before,
-        ),
-        (found.after.point.name, found.after_image, found.after_ids, change.link.after),
-    )
-    for place, (name, volume, ids, keys) in zip(figure.subplots(1, 2), studies, strict=True):
-        _draw(place, volume, ids, keys, index, union)
-        place.set_title(name)
+    left, right = figure.subplots(1, 2)
+    before, after, link = found.before, found.after, change.link
+    # The resampled image has an edge of its lowest value, which would darken its window.
+    windows = [window_at(study.volume, None) for study in (before, after)]
+    _draw(left, before.volume, windows[0], before.table.id_map, link.before, index, union)
+    _draw(right, found.after_image, windows[1], found.after_ids, link.after, index, union)
+    left.set_title(before.point.name)
+    right.set_title(after.point.name)
     return figure
 
 
@@ -83,7 +79,13 @@ def _mask(ids: Ids, keys: tuple[LesionKey, ...]) -> Mask:
 
 
 def _draw(
-    axes: Axes, volume: Volume, ids: Ids, keys: tuple[LesionKey, ...], index: int, union: Mask
+    axes: Axes,
+    volume: Volume,
+    window: Window,
+    ids: Ids,
+    keys: tuple[LesionKey, ...],
+    index: int,
+    union: Mask,
 ) -> None:
     order = volume.geometry.canonical_axes()
     image, own = order.apply(volume.array), order.apply(_mask(ids, keys))
@@ -93,7 +95,7 @@ def _draw(
     none = np.broadcast_to(np.uint32(0), image.shape)
     stack = Stack(image, labels, none, volume.geometry.reordered(order).spacing, whole)
     section = _around(stack.section(Plane.AXIAL, index), union[index])
-    painter = SectionPainter(stack, window_at(volume, None), COLOURS, volume.spacing_known)
+    painter = SectionPainter(stack, window, COLOURS, volume.spacing_known)
     painter.draw(axes, section)
 
 

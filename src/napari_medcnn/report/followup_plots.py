@@ -40,10 +40,20 @@ def plots_of_change(found: FollowUp) -> tuple[Plot, ...]:
 
 
 def _key_image(found: FollowUp, number: int, lesion: LesionChange) -> Plot:
-    difference = f"{in_ml(lesion.difference_mm3)} mL"
     return Plot(
         f"lesion_{number}",
         f"Lesion {lesion_name(lesion)}, {lesion.kind.value}",
-        difference if lesion.difference_mm3.value is not None else lesion.difference_mm3.reason,
+        _volumes(found, lesion),
         partial(figure_of_change, found, lesion),
     )
+
+
+def _volumes(found: FollowUp, lesion: LesionChange) -> str:
+    """The lesion's volume in each study in which it is there."""
+    sides = ((found.before, lesion.before), (found.after, lesion.after))
+    told = [
+        f"{in_ml(sizes.volume_mm3)} mL at {study.point.name}"
+        for study, sizes in sides
+        if sizes is not None
+    ]
+    return "; ".join(told) + "."

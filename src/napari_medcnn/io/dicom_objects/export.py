@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_medcnn.core.errors import GeometryError, WriteError
@@ -44,12 +45,15 @@ class DicomResult:
     identity : str
         Keeps tracking UIDs stable: the id of a session's result. By default it is made of the
         label map itself.
+    uids : mapping of int to str
+        Tracking UIDs that lesions have from earlier studies, by their ids.
     """
 
     segmentation: Segmentation
     volume: Volume
     table: LesionTable | None = None
     identity: str = ""
+    uids: Mapping[int, str] = field(default_factory=dict)
 
 
 def kind_of(path: Path) -> str:
@@ -128,4 +132,4 @@ def _lesion_plan(result: DicomResult) -> SegmentPlan:
     if result.table is None:
         raise WriteError("needs the lesions", hint="measure the label map first")
     identity = result.identity or content_identity(result.segmentation, result.volume)
-    return segments_by_lesion(result.segmentation, result.table, identity)
+    return segments_by_lesion(result.segmentation, result.table, identity, result.uids)

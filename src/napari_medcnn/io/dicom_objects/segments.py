@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +80,10 @@ def segments_by_label(segmentation: Segmentation, *, keep_values: bool) -> Segme
 
 
 def segments_by_lesion(
-    segmentation: Segmentation, table: LesionTable, identity: str
+    segmentation: Segmentation,
+    table: LesionTable,
+    identity: str,
+    uids: Mapping[int, str] | None = None,
 ) -> SegmentPlan:
     """One segment for each lesion of a table, with its tracking identifiers.
 
@@ -94,7 +97,11 @@ def segments_by_lesion(
         Lesions and the map of their ids.
     identity : str
         See :func:`~napari_medcnn.io.dicom_objects.tracking.tracking_uid`.
+    uids : mapping of int to str, optional
+        Tracking UIDs that lesions have from earlier studies, by their ids; the others get their
+        own.
     """
+    known = uids or {}
     if not table.lesions:
         raise WriteError("there is no lesion to write")
     if len(table.lesions) > MAX_SEGMENTS:
@@ -106,7 +113,7 @@ def segments_by_lesion(
             lesion.label_name,
             tracking_identifier(lesion),
             segmentation.label_of(lesion.label).colour,
-            tracking_uid(identity, lesion.id),
+            known.get(lesion.id) or tracking_uid(identity, lesion.id),
             tracking_identifier(lesion),
             lesion.id,
         )
