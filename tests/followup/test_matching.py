@@ -218,7 +218,9 @@ def nearest(mask: np.ndarray, index: np.ndarray) -> np.ndarray:
     return values
 
 
-@pytest.mark.parametrize("patient", ["patient19", "patient26"])
+@pytest.mark.parametrize(
+    "patient", ["patient26", pytest.param("patient19", marks=pytest.mark.slow)]
+)
 def test_real_lesions_are_found_in_a_shifted_and_edited_copy(
     shared_data: Path, patient: str
 ) -> None:
