@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.gradcam_phantoms import (
+    JUDGED,
     OBJECTS,
+    PHANTOMS_OF_A_SEED,
     SIZE,
     SMALL_SIZE,
+    TRAINING,
+    VALIDATION,
     _ball,
     _other,
     _rearranged,
@@ -48,3 +52,12 @@ def test_the_network_sees_what_preprocessing_gives() -> None:
     np.testing.assert_allclose(
         given[0, -1, 5], (image[5, 0, -1] - image.mean()) / image.std(), 1e-4
     )
+
+
+def test_no_seed_judges_by_what_any_seed_has_learnt() -> None:
+    learnt = range(TRAINING + VALIDATION)
+    judged = range(JUDGED, JUDGED + 1000)
+    assert learnt.stop <= judged.start
+    assert judged.stop <= PHANTOMS_OF_A_SEED
+    one, other = (phantom(seed * PHANTOMS_OF_A_SEED + 1, True) for seed in (0, 1))
+    assert (one.image != other.image).mean() > 0.99
