@@ -150,6 +150,8 @@ def apply(
         from napari_medcnn.report.tables import write_records
 
         write_records(records, list(records[0]), out)
+    for text in fitted.warnings:
+        output.warn(f"of the model: {text}")
     for prediction in predictions:
         if prediction.refused:
             output.warn(f"refused: {prediction.refused}")
@@ -163,13 +165,12 @@ def apply(
 
 
 def _print_model(model: SurvivalModel) -> None:
-    terms = _table("feature", "hazard ratio", "coefficient", "range", "p proportional")
+    terms = _table("feature", "hazard ratio", "range", "p proportional")
     for term in model.terms:
         low, high = (term.coefficient + sign * 1.96 * term.standard_error for sign in (-1, 1))
         terms.add_row(
             term.name,
             f"{_exp(term.coefficient)} ({_exp(low)} to {_exp(high)})",
-            f"{term.coefficient:.4f} ± {term.standard_error:.4f}",
             f"{term.lowest:g} to {term.highest:g}",
             f"{term.proportional_p:.3f}",
         )
@@ -206,7 +207,7 @@ def _prediction_table(predictions: Sequence[Prediction]) -> Table:
 def _table(*headings: str) -> Table:
     view = Table(box=SIMPLE_HEAD, header_style="bold")
     for number, heading in enumerate(headings):
-        view.add_column(heading, justify="right" if number else "left")
+        view.add_column(heading, justify="right" if number else "left", no_wrap=True)
     return view
 
 
