@@ -23,6 +23,7 @@ from napari.viewer import Viewer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QWidget
 from sample_studies import write_sample_studies
+from sample_training import WITH, hippocampi, slices_with_lesions, taught
 
 from napari_medcnn.app.samples import sample_path
 from napari_medcnn.core.events import Event, Progress
@@ -30,6 +31,7 @@ from napari_medcnn.core.lesion import Verdict
 from napari_medcnn.gui.analyze_widget import AnalyzeWidget
 from napari_medcnn.gui.batch_widget import BatchWidget
 from napari_medcnn.gui.browser_widget import BrowserWidget
+from napari_medcnn.gui.classify_widget import ClassifyWidget
 from napari_medcnn.gui.lesions_widget import LesionsWidget
 from napari_medcnn.gui.load_widget import LoadWidget
 from napari_medcnn.gui.model_adding import NewModel
@@ -37,7 +39,7 @@ from napari_medcnn.gui.region_choice import OWN_SHAPES
 from napari_medcnn.gui.three_views import show_three_views
 from napari_medcnn.gui.train_widget import TrainWidget
 from napari_medcnn.gui.views import show_3d, show_axial
-from napari_medcnn.models.registry import SHIPPED
+from napari_medcnn.models.registry import MODELS_FOLDER_VARIABLE, SHIPPED
 
 PICTURES = Path(__file__).parent / "pictures"
 DOCK_WIDTH = 340
@@ -93,20 +95,23 @@ def main() -> None:
     _batch(viewer, dock.widget())
 
     viewer.layers.clear()
-    dock = _replace(viewer, dock, TrainWidget(viewer), "Train")
-    _train(viewer, dock.widget())
+    for name, (widget, take) in ALONE.items():
+        viewer.layers.clear()
+        dock = _replace(viewer, dock, widget(viewer), name.capitalize())
+        take(viewer, dock.widget())
     viewer.close()
 
 
-def train_alone() -> None:
-    """Only the picture of the dock *Train*: ``python docs/pictures.py train``."""
+def alone(name: str) -> None:
+    """Only the picture of one dock: ``python docs/pictures.py NAME``, see :data:`ALONE`."""
+    widget, take = ALONE[name]
     viewer = napari.Viewer(show=False, show_welcome_screen=False)
     window = viewer.window._qt_window
     window.resize(1500, 900)
     window.show()
-    train = TrainWidget(viewer)
-    _dock(viewer, train, "Train")
-    _train(viewer, train)
+    dock = widget(viewer)
+    _dock(viewer, dock, name.capitalize())
+    take(viewer, dock)
     viewer.close()
 
 
@@ -171,11 +176,7 @@ def _train(viewer: Viewer, train: TrainWidget) -> None:
     if not source.is_dir():
         print(f"without {source} there is no picture of a training")
         return
-    data = Path(_FRESH.name) / "hippocampus"
-    for part in ("images", "labels"):
-        (data / part).mkdir(parents=True)
-        for path in sorted((source / part).iterdir())[:16]:
-            (data / part / path.name).write_bytes(path.read_bytes())
+    data = hippocampi(source, Path(_FRESH.name) / "hippocampus", 0, 16)
     train.model.length.setValue(3)
     train.data.open(data)
     _wait(lambda: train.foot.start.isEnabled())
@@ -184,6 +185,38 @@ def _train(viewer: Viewer, train: TrainWidget) -> None:
     _take(viewer, "train")
     train.foot.stop.click()
     _wait(lambda: not train.runner.is_running)
+
+
+def _classify(viewer: Viewer, classify: ClassifyWidget) -> None:
+    """Slices of the sample brain, by a classifier that two other brains taught for a minute."""
+    source = SHARED_DATA / "ms_flair"
+    if not source.is_dir():
+        print(f"without {source} there is no picture of a classification")
+        return
+    folder = Path(_FRESH.name)
+    data = slices_with_lesions(source, folder / "slices")
+    bundle = taught(data, folder / "slices_run", 1, "--network", "classic_cnn", "--no-install")
+    shelf = folder / "models"
+    shelf.mkdir(exist_ok=True)
+    (shelf / "slices_with_lesions").symlink_to(bundle, target_is_directory=True)
+    os.environ[MODELS_FOLDER_VARIABLE] = str(shelf)
+    viewer.open(sample_path("flair_baseline"), plugin="napari-medcnn")
+    show_axial(viewer)
+    classify.model.refresh()
+    classify.model.choose(shelf / "slices_with_lesions")
+    classify.start()
+    _wait(lambda: not classify.runner.is_running)
+    classify.classes.choice.setCurrentText(WITH)
+    values = classify.classes.classification.of_class(WITH)
+    classify.classes.plot.slice_chosen.emit(int(values.argmax()))
+    _take(viewer, "classify")
+
+
+ALONE: dict[str, tuple[type[QWidget], Callable[[Viewer, QWidget], None]]] = {
+    "train": (TrainWidget, _train),
+    "classify": (ClassifyWidget, _classify),
+}
+"""Docks that need data which do not come with the code, and how their pictures are taken."""
 
 
 def _dock(viewer: Viewer, widget: QWidget, name: str) -> QWidget:
@@ -215,4 +248,4 @@ def _take(viewer: Viewer, name: str) -> None:
 
 
 if __name__ == "__main__":
-    train_alone() if sys.argv[1:] == ["train"] else main()
+    alone(sys.argv[1]) if sys.argv[1:] else main()
