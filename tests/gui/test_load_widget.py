@@ -277,6 +277,7 @@ def test_an_autosaved_session_can_be_discarded_or_left_for_later(make_napari_vie
     assert recoverable() == []
 
 
+@pytest.mark.slow
 def test_an_analysis_leaves_the_offer_of_an_autosaved_session_alone(
     qtbot, make_napari_viewer, flair, tmp_path
 ):

@@ -10,7 +10,8 @@ from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QImage, QWheelEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_medcnn.gui.three_views import REDRAW_MS, ThreeViews, show_three_views
+from napari_medcnn.gui.linked_panes import REDRAW_MS
+from napari_medcnn.gui.three_views import ThreeViews, show_three_views
 from napari_medcnn.gui.view_access import background_of
 from napari_medcnn.gui.view_pane import PlanePane
 from napari_medcnn.gui.view_planes import Plane

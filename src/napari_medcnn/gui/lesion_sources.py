@@ -11,6 +11,7 @@ from napari_medcnn.core.errors import InputMismatch
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.gui.foreign_labels import can_be_measured, segmentation_of
+from napari_medcnn.gui.layer_links import volume_in
 from napari_medcnn.gui.viewer_state import ViewerState
 
 NONE_THERE = "no lesions of this image yet"
@@ -52,6 +53,12 @@ class LesionSources(QComboBox):
         index = self.currentIndex()
         return self._sources[index] if 0 <= index < len(self._sources) else None
 
+    def avoid(self, other: Result | Labels | None) -> None:
+        """Choose the first that is not another, where there is one."""
+        for index, source in enumerate(self._sources):
+            if source is not other and self.source is other:
+                self.setCurrentIndex(index)
+
     def show_volume(self, volume: Volume | None) -> None:
         """Offer what belongs to another image."""
         self._volume = volume
@@ -84,7 +91,9 @@ class LesionSources(QComboBox):
         self._sources = [None] if self._first else []
         if self._volume is not None:
             self._sources += self._state.session.results_of(self._volume.id)
-            self._sources += [la for la in self._state.viewer.layers if self._fits(la)]
+            fitting = [la for la in self._state.viewer.layers if self._fits(la)]
+            # Of images on one grid, a layer of another one fits too: it comes last.
+            self._sources += sorted(fitting, key=self._is_of_another)
         with QSignalBlocker(self):
             self.clear()
             for source in self._sources:
@@ -104,6 +113,10 @@ class LesionSources(QComboBox):
         except InputMismatch:
             return False
         return True
+
+    def _is_of_another(self, layer: Labels) -> bool:
+        named = volume_in(layer)
+        return named is not None and self._volume is not None and named.id != self._volume.id
 
     def _on_layers(self) -> None:
         self.refresh()

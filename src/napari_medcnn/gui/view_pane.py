@@ -64,11 +64,14 @@ class PlanePane(QWidget):
         The plane, and the number of slices to go along its axis.
     opened : Signal
         The plane, which the user wants in the main view.
+    framed : Signal
+        Zoom and centre (QPointF in mm on the screen, or None) after the user changed them.
     """
 
     pointed = Signal(object)
     scrolled = Signal(object, int)
     opened = Signal(object)
+    framed = Signal(float, object)
 
     def __init__(self, viewer: ViewerModel, plane: Plane, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -100,8 +103,20 @@ class PlanePane(QWidget):
 
     def fit(self) -> None:
         """Show the whole plane."""
-        self._zoom, self._centre = 1.0, None
+        self.frame_as(1.0, None)
+        self.framed.emit(self._zoom, self._centre)
+
+    def frame_as(self, zoom: float, centre: QPointF | None) -> None:
+        """Show the part of the plane that another pane told with `framed`."""
+        self._zoom, self._centre = zoom, centre
         self.update()
+
+    def show_plane(self, plane: Plane) -> None:
+        """Show another plane, the whole of it."""
+        self.plane = plane
+        self._slices.clear()
+        self.setAccessibleName(f"{plane.value} view")
+        self.frame_as(1.0, None)
 
     def follow(self) -> None:
         """Bring the viewer's point into sight where zooming in had left it outside."""
@@ -211,6 +226,7 @@ class PlanePane(QWidget):
             self._centre = framing.centre - (event.position() - self._grabbed) / framing.scale
             self._grabbed = event.position()
             self.update()
+            self.framed.emit(self._zoom, self._centre)
         elif event.buttons() & Qt.MouseButton.LeftButton:
             self._point_at(event.position())
 
@@ -264,3 +280,4 @@ class PlanePane(QWidget):
             scale = self.framing().scale
             self._centre = place - (pixel - QRectF(self.rect()).center()) / scale
         self.update()
+        self.framed.emit(self._zoom, self._centre)
