@@ -48,7 +48,7 @@ def by_monai(network: Any, image: torch.Tensor, spec: ModelSpec) -> torch.Tensor
 @pytest.mark.parametrize(
     ("size", "roi", "overlap"),
     [
-        ((21, 30, 17), (16, 16, 16), 0.5),
+        pytest.param((21, 30, 17), (16, 16, 16), 0.5, marks=pytest.mark.slow),
         ((9, 33, 20), (16, 24, 16), 0.25),
         ((8, 8, 8), (16,) * 3, 0),
     ],

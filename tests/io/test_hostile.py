@@ -135,9 +135,10 @@ def picture_bomb(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "name"),
     [
-        (deflate_bomb, "a.dcm"), (huge_matrix, "a.dcm"), (many_frames, "a.dcm"),
-        (long_element, "a.dcm"), (false_codestream, "a.dcm"), (gzip_bomb, "a.nii.gz"),
-        (nrrd_bomb, "a.nrrd"), (picture_bomb, "a.png"),
+        pytest.param(deflate_bomb, "a.dcm", marks=pytest.mark.slow),
+        pytest.param(picture_bomb, "a.png", marks=pytest.mark.slow),
+        (huge_matrix, "a.dcm"), (many_frames, "a.dcm"), (long_element, "a.dcm"),
+        (false_codestream, "a.dcm"), (gzip_bomb, "a.nii.gz"), (nrrd_bomb, "a.nrrd"),
     ],
 )  # fmt: skip
 def test_what_claims_gigabytes_is_refused_without_taking_them(
@@ -151,6 +152,7 @@ def test_what_claims_gigabytes_is_refused_without_taking_them(
     assert grown < GIB // 2
 
 
+@pytest.mark.slow
 def test_a_deflated_file_is_measured_where_pydicom_inflates_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

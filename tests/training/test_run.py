@@ -275,6 +275,7 @@ def test_patience_ends_a_run_early(job: TrainJob, tmp_path: Path) -> None:
     assert (result.ended, result.epochs, result.best_epoch) == ("early", 3, 1)
 
 
+@pytest.mark.slow
 def test_minutes_become_epochs_that_a_resumed_run_keeps(job: TrainJob, tmp_path: Path) -> None:
     minutes = replace(job, ending=Ending(epochs=None, minutes=0.25, validate_every=2))
     control, folder = JobControl(), tmp_path / "run"
