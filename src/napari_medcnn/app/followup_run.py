@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_medcnn.app.case_folder import require_writable
 from napari_medcnn.core.change import ChangeRule, Link, TimePoint
 from napari_medcnn.core.errors import InputMismatch
 from napari_medcnn.core.events import Job, JobControl
@@ -173,6 +174,7 @@ def write_followup(found: FollowUp, folder: Path) -> tuple[Path, ...]:
     from napari_medcnn.report.change_table import write_change_json, write_matches_csv
     from napari_medcnn.report.followup_report import write_followup_report
 
+    require_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
     transform, matches, change = (folder / name for name in (TRANSFORM, MATCHES, CHANGE))
     write_transform(transform, found.registration.transform)
