@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,11 @@ import SimpleITK as sitk
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from napari_medcnn.core.errors import Cancelled, InputMismatch, ReadError
+from napari_medcnn.core.errors import Cancelled, ConsentNeeded, InputMismatch, ReadError
 from napari_medcnn.core.events import JobControl, Progress, run_to_end
 from napari_medcnn.core.geometry import FloatArray, Geometry
-from napari_medcnn.core.registration import Registration, SpatialTransform
-from napari_medcnn.core.volume import Volume
+from napari_medcnn.core.registration import Registration, RegistrationKind, SpatialTransform
+from napari_medcnn.core.volume import Finding, FrameAxis, Severity, Volume
 from napari_medcnn.followup.given_transform import judge_transform
 from napari_medcnn.followup.on_baseline import image_on_baseline, labels_on_grid
 from napari_medcnn.followup.register import register
@@ -80,7 +81,6 @@ def test_a_known_position_is_found_below_a_voxel(
     assert np.array_equal(pair[1].array, kept)
 
 
-@pytest.mark.slow
 def test_another_contrast_is_registered_alike(
     pair: tuple[Volume, Volume], truth: SpatialTransform
 ) -> None:
@@ -106,6 +106,73 @@ def test_a_real_head_comes_back_to_itself(shared_data: Path) -> None:
     off = map_points(found.transform, around) - map_points(turn, around)
     assert np.linalg.norm(off, axis=1).mean() < 0.5
     assert found.quality.plausible, found.quality.warnings
+
+
+def test_an_affine_registration_finds_a_stretch(pair: tuple[Volume, Volume]) -> None:
+    matrix = moved((3.0, 0.0, -4.0), (4.0, -2.0, 1.0)).matrix.copy()
+    matrix[:3, :3] = matrix[:3, :3] @ np.diag((1.06, 0.96, 1.03))
+    stretch = SpatialTransform(matrix)
+    options = replace(OPTIONS, kind=RegistrationKind.AFFINE)
+    found = run_to_end(register(pair[0], phantom((2.0, 2.0, 3.0), stretch), options), Registration)
+    assert errors_mm(found.transform, stretch).mean() < 1.0
+    assert not found.transform.is_rigid(1e-3) and found.quality.plausible
+
+
+@pytest.mark.slow
+def test_a_bent_registration_is_closer_than_a_rigid_one(
+    pair: tuple[Volume, Volume], tmp_path: Path
+) -> None:
+    # Everything is moved by up to 5 mm, as a wave along z; its inverse is the wave the other way.
+    fixed = pair[0]
+    points = fixed.geometry.index_to_lps(np.moveaxis(np.indices(fixed.geometry.shape), 0, -1))
+    wave = np.zeros_like(points)
+    wave[..., 0] = 5 * np.sin(points[..., 2] * np.pi / 36)
+    index = np.moveaxis(fixed.geometry.lps_to_index(points - wave), -1, 0)
+    bent = ndimage.map_coordinates(fixed.array, index, order=1, mode="nearest")
+    moving = replace(fixed, array=bent.astype(np.float32), id="bent")
+    options = replace(OPTIONS, finest_mm=4.0, control_point_mm=24.0)
+    inner = np.random.default_rng(0).uniform(-28, 28, (300, 3))
+    moved_to = inner + np.stack(
+        [5 * np.sin(inner[:, 2] * np.pi / 36), np.zeros(300), np.zeros(300)], axis=1
+    )
+    off = {}
+    for kind in (RegistrationKind.RIGID, RegistrationKind.BSPLINE):
+        job = register(fixed, moving, replace(options, kind=kind))
+        found = run_to_end(job, Registration)
+        away = map_points(found.transform, inner) - moved_to
+        off[kind] = np.linalg.norm(away, axis=1).mean()
+    assert off[RegistrationKind.BSPLINE] < 0.5 * off[RegistrationKind.RIGID]
+    assert not found.transform.is_linear
+    write_transform(tmp_path / "bent.tfm", found.transform)
+    again = read_transform(tmp_path / "bent.tfm")
+    np.testing.assert_allclose(
+        map_points(again, inner), map_points(found.transform, inner), rtol=0, atol=1e-6
+    )
+    back = map_points_back(found.transform, map_points(found.transform, inner))
+    np.testing.assert_allclose(back, inner, rtol=0, atol=0.05)
+
+
+def test_what_cannot_be_registered_is_refused(pair: tuple[Volume, Volume]) -> None:
+    fixed, moving = pair
+    film = Volume(np.stack([moving.array] * 2), moving.geometry, frames=FrameAxis("time"))
+    picture = Volume(fixed.array[:1], fixed.geometry.cropped((0, 0, 0), (1, 48, 48)))
+    unknown = replace(moving, spacing_known=False)
+    for other, reason in ((film, "2"), (picture, "single picture"), (unknown, "size|scale")):
+        with pytest.raises(InputMismatch, match=reason):
+            run_to_end(register(fixed, other, OPTIONS), Registration)
+    blocked = replace(moving, findings=(Finding("gap", Severity.BLOCKING, "slices are missing"),))
+    with pytest.raises(ConsentNeeded, match="slices are missing"):
+        run_to_end(register(fixed, blocked, OPTIONS), Registration)
+
+
+def test_images_of_other_places_are_refused_where_headers_are_trusted(
+    pair: tuple[Volume, Volume],
+) -> None:
+    shape, spacing = pair[1].geometry.shape, pair[1].geometry.spacing
+    far = replace(pair[1], geometry=Geometry.from_spacing(shape, spacing, (900.0, 0.0, 0.0)))
+    options = replace(OPTIONS, start="header")
+    with pytest.raises(InputMismatch, match="overlap"):
+        run_to_end(register(pair[0], far, options), Registration)
 
 
 def test_cancel_ends_within_the_optimiser(pair: tuple[Volume, Volume]) -> None:

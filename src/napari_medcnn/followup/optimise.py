@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
@@ -16,6 +17,11 @@ BINS = 32
 
 SAMPLES = 60_000
 """Voxels of the fixed mask that are looked at in each iteration; more change nothing measurable."""
+
+
+KEPT = 0.9
+"""An optimiser that ends with less than this part of the likeness that it began with has strayed.
+Smaller losses are differences of the samples: the metric is noisy, and is below 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +69,7 @@ def value_at(level: Level, transform: sitk.Transform) -> float:
     """The metric at a transform, lower is better; infinite where the images do not overlap."""
     method = level.metric()
     method.SetInitialTransform(transform)
-    try:
-        return float(method.MetricEvaluate(level.fixed, level.moving))
-    except RuntimeError:
-        return float("inf")
+    return _value(method, level)
 
 
 def optimised(
@@ -77,7 +80,10 @@ def optimised(
     iterations: int,
     control: JobControl,
 ) -> Generator[Event, None, tuple[sitk.Transform, float]]:
-    """Improve a transform; returns it with the metric's last value.
+    """Improve a transform; returns it with the metric's last value, lower is better.
+
+    Where the optimiser strayed, the start is returned with an infinite value. Later stages go on
+    from it, and the registration is judged in any case.
 
     Parameters
     ----------
@@ -108,10 +114,20 @@ def optimised(
     method.SetInitialTransform(found, inPlace=True)
 
     def work(step: Callable[[], None]) -> tuple[sitk.Transform, float]:
+        before = _value(method, level)
         _execute(method, level, step)
+        if _value(method, level) > KEPT * before:
+            return type(start)(start), math.inf
         return found, float(method.GetMetricValue())
 
     return (yield from followed(work, stage, iterations, control))
+
+
+def _value(method: sitk.ImageRegistrationMethod, level: Level) -> float:
+    try:
+        return float(method.MetricEvaluate(level.fixed, level.moving))
+    except RuntimeError:  # ITK's way to say that no sample lies in the other image
+        return math.inf
 
 
 def _execute(method: sitk.ImageRegistrationMethod, level: Level, step: Callable[[], None]) -> None:

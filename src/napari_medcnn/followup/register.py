@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import SimpleITK as sitk
 
 from napari_medcnn.core.errors import InputMismatch
@@ -22,12 +20,11 @@ from napari_medcnn.core.volume import Volume
 from napari_medcnn.followup.optimise import Level, optimised
 from napari_medcnn.followup.region import guided_scans
 from napari_medcnn.followup.registration_check import assess
-from napari_medcnn.followup.registration_options import Region, RegistrationOptions
+from napari_medcnn.followup.registration_options import RegistrationOptions
 from napari_medcnn.followup.registration_scan import (
     Scan,
     fixed_image_at,
     mask_at,
-    mask_on,
     moving_image_at,
     scan_of,
 )
@@ -40,10 +37,12 @@ COARSEST_MM = 8.0
 BEND_FROM_MM = 4.0
 """A deformation starts at this resolution; it follows the noise of finer ones."""
 
+FIRST_STEP, CAREFUL_STEP = 1 / 2, 1 / 4
+"""Of the resolution: how far the optimiser's first step moves the image. What may stretch or bend
+begins near its end, and strays with the larger one."""
+
 ITERATIONS = 100
 """The most at each resolution; some 20 to 40 are used."""
-
-Masks = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 
 def register(
@@ -51,8 +50,6 @@ def register(
     moving: Volume,
     options: RegistrationOptions | None = None,
     control: JobControl | None = None,
-    *,
-    masks: Masks | None = None,
 ) -> Job:
     """Find where the points of the baseline lie in the follow-up.
 
@@ -64,9 +61,6 @@ def register(
         What the transform may do, and what guides it.
     control : JobControl, optional
         Cancels or pauses, within the optimiser too.
-    masks : pair of numpy.ndarray, optional
-        ``(z, y, x)`` masks of the region that guides, on the grid of each volume, where they are
-        known already; the options' region is then not looked at.
 
     Yields
     ------
@@ -88,13 +82,7 @@ def register(
     control.checkpoint()
     here = scan_of(fixed, accept_blocking=options.accept_blocking)
     there = scan_of(moving, accept_blocking=options.accept_blocking)
-    region: Region | str
-    if masks is None:
-        here, there, region = yield from guided_scans(here, there, options.region, control)
-    else:
-        here = here.masked(mask_on(here, masks[0], fixed.geometry))
-        there = there.masked(mask_on(there, masks[1], moving.geometry))
-        region = "given"
+    here, there, region = yield from guided_scans(here, there, options.region, control)
     found = yield from _rigid(here, there, options, control)
     if options.kind is not RegistrationKind.RIGID:
         found = yield from _affine(here, there, found, options, control)
@@ -153,7 +141,7 @@ def _best_end(
 ) -> Generator[Event, None, sitk.Transform]:
     best, least = starts[0], math.inf
     for start in starts:
-        end, value = yield from _improved(level, start, control, "registering")
+        end, value = yield from _improved(level, start, control, "registering", step=FIRST_STEP)
         if value < least:
             best, least = end, value
     return best
@@ -205,12 +193,13 @@ def _improved(
     control: JobControl,
     what: str,
     after: sitk.Transform | None = None,
+    step: float = CAREFUL_STEP,
 ) -> Generator[Event, None, tuple[sitk.Transform, float]]:
     def configure(method: sitk.ImageRegistrationMethod) -> None:
         if after is not None:
             method.SetMovingInitialTransform(after)
         method.SetOptimizerAsRegularStepGradientDescent(
-            learningRate=level.resolution_mm / 2,
+            learningRate=level.resolution_mm * step,
             minStep=level.resolution_mm / 500,
             numberOfIterations=ITERATIONS,
             relaxationFactor=0.6,
