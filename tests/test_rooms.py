@@ -39,7 +39,7 @@ PUBLIC = set(napari_medcnn.__all__)
 
 GUI_LIBRARIES = ("qtpy", "PySide6", "PyQt5", "PyQt6", "napari", "magicgui", "superqt", "vispy")
 NETWORK_LIBRARIES = ("torch", "monai")
-LIGHT_ROOMS = ("core", "imaging", "io", "contrib", "app", "report", "api")
+LIGHT_ROOMS = ("core", "imaging", "io", "contrib", "followup", "app", "report", "api")
 LIGHT_MODULES = (
     "models.spec",
     "models.registry",

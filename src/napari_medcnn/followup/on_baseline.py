@@ -6,7 +6,7 @@ on the grid that a lesion was drawn on, never on a label map that was interpolat
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,8 @@ import SimpleITK as sitk
 from napari_medcnn.core.errors import GeometryError, InputMismatch
 from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.core.registration import SpatialTransform
-from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Finding, Severity, Source, Volume
 from napari_medcnn.followup.spatial_transform import between_indices, map_points_back
-
-LabelMethod: TypeAlias = Literal["nearest", "smooth"]
 
 _ITK_LABELS = (np.uint8, np.uint16, np.uint32)
 _UNIT = np.eye(3).ravel().tolist()
@@ -80,36 +77,6 @@ def image_on_baseline(
     )
 
 
-def segmentation_on_baseline(
-    segmentation: Segmentation,
-    transform: SpatialTransform,
-    onto: Volume,
-    *,
-    method: LabelMethod = "nearest",
-) -> Segmentation:
-    """A follow-up's label map on the baseline's grid, for looking at; never to be measured.
-
-    Parameters
-    ----------
-    segmentation : Segmentation
-        On the follow-up's grid.
-    transform : SpatialTransform
-        From the baseline's points to the follow-up's.
-    onto : Volume
-        A volume on the baseline's grid, to which the result belongs.
-    method : {"nearest", "smooth"}
-        As in :func:`labels_on_grid`.
-    """
-    array = labels_on_grid(
-        segmentation.array, segmentation.geometry, transform, onto.geometry, method=method
-    )
-    parameters = {"resampled_from": segmentation.volume_id, "measure_here": False}
-    return Segmentation(
-        array, onto.geometry, segmentation.labels, onto.id, model=segmentation.model,
-        parameters={**segmentation.parameters, **parameters},
-    )  # fmt: skip
-
-
 def values_on_grid(
     array: npt.NDArray[Any],
     moving: Geometry,
@@ -129,10 +96,9 @@ def labels_on_grid(
     transform: SpatialTransform,
     fixed: Geometry,
     *,
-    method: LabelMethod = "nearest",
     keep_small: bool = False,
 ) -> npt.NDArray[Any]:
-    """A label map ``(z, y, x)``, or a map of lesions' ids, on another grid.
+    """A label map ``(z, y, x)``, or a map of lesions' ids, on another grid, by the nearest voxel.
 
     Parameters
     ----------
@@ -142,12 +108,9 @@ def labels_on_grid(
         Its grid, and the one that it goes to; either may be sheared.
     transform : SpatialTransform
         From points of `fixed` to points of `moving`.
-    method : {"nearest", "smooth"}
-        "nearest" takes the nearest voxel's label; "smooth" lets the labels around vote by a
-        Gaussian of a voxel's width, without the steps of thick slices.
     keep_small : bool
         Give a label that falls between the voxels of a coarser grid the nearest free voxels of its
-        own, so that no lesion gets lost on the way to be matched.
+        own, so that no lesion is lost to sight.
 
     Raises
     ------
@@ -158,8 +121,8 @@ def labels_on_grid(
         raise GeometryError(f"an array of {array.shape} does not fit a grid of {moving.shape}")
     if array.dtype not in _ITK_LABELS:
         raise GeometryError(f"a label map holds uint8, uint16 or uint32, not {array.dtype}")
-    interpolator = sitk.sitkNearestNeighbor if method == "nearest" else sitk.sitkLabelGaussian
-    labels = _resampled(np.ascontiguousarray(array), moving, transform, fixed, interpolator, 0.0)
+    stored = np.ascontiguousarray(array)
+    labels = _resampled(stored, moving, transform, fixed, sitk.sitkNearestNeighbor, 0.0)
     if keep_small:
         _restore_lost(labels, array, moving, transform, fixed)
     return labels

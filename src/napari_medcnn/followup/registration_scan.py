@@ -102,16 +102,6 @@ def scan_of(volume: Volume, *, accept_blocking: bool = False) -> Scan:
     return Scan(array, geometry, np.ones(geometry.shape, dtype=bool), volume.name)
 
 
-def mask_on(scan: Scan, mask: npt.NDArray[Any], geometry: Geometry) -> MaskArray:
-    """A mask on a volume's grid, on that of its scan: they differ where the grid was sheared."""
-    if mask.shape != geometry.shape:
-        raise InputMismatch(
-            f"the mask's shape {mask.shape} is not the image's {geometry.shape}", source=scan.name
-        )
-    binary = (mask != 0).astype(np.uint8)
-    return resample(binary, geometry, scan.geometry, order=0) > 0
-
-
 def fixed_image_at(scan: Scan, resolution_mm: float) -> sitk.Image:
     """The scan blurred and thinned to about a resolution, axis by axis.
 

@@ -138,8 +138,8 @@ class Compared:
 
 def register_pair(pair: Pair, control: JobControl) -> Job:
     """Register, and bring the follow-up onto the baseline's grid; ends in ``Done(Registered)``."""
+    from napari_medcnn.followup.checkerboard import checkerboard
     from napari_medcnn.followup.on_baseline import image_on_baseline
-    from napari_medcnn.followup.side_by_side import checkerboard
 
     told: list[Message] = []
     for event in register_studies(pair.before, pair.after, pair.options, control):
