@@ -15,7 +15,7 @@ from napari_medcnn.app.evaluation_data import (
     values_of_model,
 )
 from napari_medcnn.core.errors import InputMismatch, MedcnnError
-from napari_medcnn.core.events import Done, Event, Job, JobControl
+from napari_medcnn.core.events import Done, Event, Job, JobControl, result_of
 from napari_medcnn.evaluation.calibration import calibration_figures
 from napari_medcnn.evaluation.case_table import CaseTable, froc_of, summarise
 from napari_medcnn.evaluation.cases import NOTHING_KEPT, LabelledCase, Rules, evaluate_cases
@@ -144,12 +144,7 @@ def _classified(
     control: JobControl,
 ) -> Generator[Event, None, ClassifiedCases]:
     cases = [ClassCase(r.case.id, g, r.target) for r, g in zip(loaders, groups, strict=True)]
-    for event in classify_cases(spec, cases, control, options):
-        if isinstance(event, Done):
-            found: ClassifiedCases = event.result
-            return found
-        yield event
-    raise RuntimeError("the evaluation ended without a result")
+    return (yield from result_of(classify_cases(spec, cases, control, options), ClassifiedCases))
 
 
 def _segmented(
@@ -161,12 +156,8 @@ def _segmented(
     rules: Rules,
 ) -> Generator[Event, None, CaseTable]:
     cases = [LabelledCase(r.case.id, g, r.labels) for r, g in zip(loaders, groups, strict=True)]
-    for event in evaluate_cases(spec, cases, control, options, rules):
-        if isinstance(event, Done):
-            found: CaseTable = event.result
-            return found
-        yield event
-    raise RuntimeError("the evaluation ended without a result")
+    job = evaluate_cases(spec, cases, control, options, rules)
+    return (yield from result_of(job, CaseTable))
 
 
 def _judged(found: ClassifiedCases, seed: int, resamples: int) -> ClassificationResult:

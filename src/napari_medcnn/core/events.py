@@ -179,6 +179,22 @@ class JobControl:
             raise Cancelled
 
 
+def result_of(job: Job, expected: type[_Result]) -> Generator[Event, None, _Result]:
+    """Run a job within another one: its events are passed on, and its result is returned.
+
+    To be used as ``found = yield from result_of(job, Found)``; a result of another class is an
+    error of the program.
+    """
+    for event in job:
+        if not isinstance(event, Done):
+            yield event
+        elif isinstance(event.result, expected):
+            return event.result
+        else:
+            raise TypeError(f"the job ended with {type(event.result)}, not {expected}")
+    raise RuntimeError("the job ended without a result")
+
+
 def run_to_end(
     job: Job, expected: type[_Result], on_event: Callable[[Event], None] | None = None
 ) -> _Result:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medcnn.core.errors import Cancelled, InputMismatch, MedcnnError, ModelError
-from napari_medcnn.core.events import CaseUpdate, Done, Event, Job, JobControl, Progress
+from napari_medcnn.core.events import CaseUpdate, Done, Event, Job, JobControl, Progress, result_of
 from napari_medcnn.core.segmentation import Label, Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.evaluation.case_table import CaseFigures, LabelFigures, worst_first
@@ -179,7 +179,8 @@ def _one(
     try:
         volumes, truth = case.load()
         control.checkpoint()
-        result = yield from _segmented(volumes, loaded, control)
+        job = segment(volumes, loaded.spec, control, loaded.options, loaded)
+        result = yield from result_of(job, Segmentation)
         labels = measure_case(
             result.array,
             truth,
@@ -196,15 +197,3 @@ def _one(
     except (OSError, ValueError, RuntimeError, MemoryError) as reason:
         error = f"{type(reason).__name__}: {reason}"
     return CaseFigures(case.id, case.group, labels, time.perf_counter() - start, error)
-
-
-def _segmented(
-    volumes: Sequence[Volume], loaded: LoadedModel, control: JobControl
-) -> Generator[Event, None, Segmentation]:
-    """The result; the run's own events are passed on."""
-    for event in segment(volumes, loaded.spec, control, loaded.options, loaded):
-        if not isinstance(event, Done):
-            yield event
-        elif isinstance(event.result, Segmentation):
-            return event.result
-    raise RuntimeError("the run ended without a result")

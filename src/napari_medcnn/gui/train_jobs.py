@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medcnn.core.events import Done, Job, JobControl, Progress
+from napari_medcnn.core.events import Done, Job, JobControl, Progress, result_of
 from napari_medcnn.core.segmentation import Label, Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.io.label_layers import numbered_label
@@ -113,13 +113,7 @@ def propose_job(
 ) -> Job:
     """Measure the training cases, unless that was done, and propose; ends in ``Done(Proposed)``."""
     if fingerprint is None:
-        for event in measure(manifest, split, control):
-            if isinstance(event, Done):
-                fingerprint = event.result
-            else:
-                yield event
-    if fingerprint is None:
-        raise RuntimeError("the measuring ended without a result")
+        fingerprint = yield from result_of(measure(manifest, split, control), Fingerprint)
     proposal = propose(
         manifest,
         split,
@@ -226,15 +220,9 @@ def class_labels(manifest: Manifest) -> tuple[Label, ...]:
 
 def _judged(events: Job, resources: Resources, control: JobControl) -> Job:
     from napari_medcnn.training.export import finish
+    from napari_medcnn.training.run import Trained
 
-    trained: Trained | None = None
-    for event in events:
-        if isinstance(event, Done):
-            trained = event.result
-        else:
-            yield event
-    if trained is None:
-        raise RuntimeError("the training ended without a result")
+    trained = yield from result_of(events, Trained)
     if trained.ended == "stopped":
         yield Done(Learnt(trained, None))
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import uuid
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_medcnn.core.atomic import write_bytes, write_json, write_text
 from napari_medcnn.core.errors import ModelError, WriteError
-from napari_medcnn.core.events import Done, Event, Job, JobControl, Message, Progress
+from napari_medcnn.core.events import Done, Job, JobControl, Message, Progress, result_of
 from napari_medcnn.evaluation.cases import Rules
 from napari_medcnn.models.bundle import read_bundle
 from napari_medcnn.models.networks import load_network, mismatches, network_of
@@ -108,9 +108,8 @@ def finish(
         if fitted is not None:
             bundle = export_bundle(run_folder, install=False)
     if job.split.test or job.split.validation:
-        held_out = yield from _judged(
-            evaluate_held_out(run_folder, bundle, control, resources, rules)
-        )
+        judging = evaluate_held_out(run_folder, bundle, control, resources, rules)
+        held_out = yield from result_of(judging, HeldOut)
         bundle = export_bundle(run_folder, install=False)
     installed = None
     if install:
@@ -154,16 +153,6 @@ def export_bundle(run_folder: str | Path, *, install: bool = True) -> Path:
     if install:
         install_bundle(run.bundle)
     return run.bundle
-
-
-def _judged(job: Job) -> Generator[Event, None, HeldOut]:
-    """The figures; the job's own events are passed on."""
-    for event in job:
-        if not isinstance(event, Done):
-            yield event
-        elif isinstance(event.result, HeldOut):
-            return event.result
-    raise RuntimeError("the evaluation ended without a result")
 
 
 @contextmanager

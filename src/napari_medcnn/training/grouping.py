@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from napari_medcnn.core.errors import MedcnnError
-from napari_medcnn.core.events import Done, Event, Job, JobControl, Progress
+from napari_medcnn.core.events import Done, Event, Job, JobControl, Progress, result_of
 from napari_medcnn.io.single_file import read_image
 from napari_medcnn.training.look_alikes import LookAlikes, find_look_alikes, grouped
 from napari_medcnn.training.manifest import Manifest, TrainCase
@@ -71,19 +71,10 @@ def group_cases(manifest: Manifest, control: JobControl | None = None) -> Job:
     notes = _left_out(manifest)
     look_alikes = LookAlikes()
     if any(case.patient is None for case in cases):
-        look_alikes = yield from _looked_for(manifest, control)
+        look_alikes = yield from result_of(find_look_alikes(manifest, control), LookAlikes)
         notes += _unknown_patients(cases, look_alikes)
     strata, more = yield from _strata(manifest, cases, control)
     yield Done(Grouping(_groups(cases, look_alikes), strata, (*notes, *more)))
-
-
-def _looked_for(manifest: Manifest, control: JobControl) -> Generator[Event, None, LookAlikes]:
-    for event in find_look_alikes(manifest, control):
-        if isinstance(event, Done):
-            found: LookAlikes = event.result
-            return found
-        yield event
-    raise RuntimeError("the comparison of images ended without a result")
 
 
 def _left_out(manifest: Manifest) -> tuple[str, ...]:
