@@ -28,6 +28,11 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return volume_classifier(tmp_path_factory.mktemp("whole"))
+
+
 def image(file: Path, array: np.ndarray) -> Path:
     found = sitk.GetImageFromArray(array)
     found.SetSpacing((1.0, 1.0, 2.0)[: array.ndim])
@@ -47,9 +52,9 @@ def lesion_map(folder: Path) -> Path:
     return image(folder / "labels.nii.gz", drawn)
 
 
-def test_a_volume_has_one_row_with_a_record(medcnn, tmp_path, volumes) -> None:
+def test_a_volume_has_one_row_with_a_record(medcnn, tmp_path, whole) -> None:
     out = tmp_path / "out"
-    done = medcnn("classify", scan(tmp_path), "--model", volumes, "--out", out, "--json")
+    done = medcnn("classify", scan(tmp_path), "--model", whole, "--out", out, "--json")
     assert done.code == 0, done.err
     (case,) = json.loads(done.out)["cases"]
     table = pd.read_csv(out / "classes.csv")
@@ -61,7 +66,7 @@ def test_a_volume_has_one_row_with_a_record(medcnn, tmp_path, volumes) -> None:
     (volume,) = mc.read(tmp_path / "scan.nii.gz")
     middle = volume.geometry.index_to_lps([5, 14.5, 12.5])
     np.testing.assert_allclose(row[[f"centre_lps_{a}_mm" for a in "xyz"]].astype(float), middle)
-    found = mc.classify(volume, volumes, device="cpu", threads=1)
+    found = mc.classify(volume, whole, device="cpu", threads=1)
     np.testing.assert_allclose(chances, found.probabilities[0], atol=1e-5)
     content = json.loads((out / "classes.json").read_text())
     assert "research" in content["notice"].lower()
@@ -142,6 +147,7 @@ def test_what_does_not_fit_is_told_in_a_line(medcnn, tmp_path, pictures, volumes
     refused = [
         ((source, "--model", pictures, *out), 1, "--unit slice"),
         ((source, "--model", volumes, "--unit", "slice", *out), 1, "not slices"),
+        ((source, "--model", volumes, *out), 1, "never saw a whole volume"),
         ((source, "--model", finder, *out), 1, "tells no classes apart"),
         ((source, "--model", volumes, "--unit", "lesion", *out), 1, "lesions come from"),
         ((source, "--model", volumes, "--labels", labels, *out), 1, "mean nothing"),

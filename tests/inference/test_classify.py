@@ -61,7 +61,7 @@ def test_a_volume_gets_the_probabilities_of_monais_own_runner(
 ) -> None:
     file = written(scan().array, tmp_path / "scan.nii.gz", (1.5, 1.0, 2.0))
     (volume,) = read(file)
-    found = classified(volume, read_bundle(volumes))
+    found = classified(volume, replace(read_bundle(volumes), patch=None))
     expected = by_monai(volumes, file)
     np.testing.assert_allclose(found.probabilities[0], expected, atol=AGREEMENT)
     assert expected.max() - expected.min() > 0.01, "the classes differ, so that order matters"
@@ -248,6 +248,7 @@ def test_what_does_not_fit_is_refused_with_what_to_do(
         (one, deep, {}, "classifies volumes, this is a single picture"),
         (many, deep, {"unit": "slice"}, "classifies volumes, not slices"),
         ([many, many], deep, {}, r"takes 1 image\(s\) \(grey\), not 2"),
+        (many, deep, {}, "knows patches around lesions, and never saw a whole volume"),
         (many, deep, {"unit": "lesion"}, "no lesions to classify"),
         (scan(), deep, {"unit": "lesion", "lesions": table}, "of another volume"),
         (many, flat, {"unit": "slice", "axis": 3}, "no axis 3"),
@@ -262,6 +263,6 @@ def test_what_does_not_fit_is_refused_with_what_to_do(
         classified(unknown, deep, unit="lesion", lesions=table)
     film = Volume(np.zeros((3, *many.array.shape)), many.geometry, frames=FRAMES)
     with pytest.raises(InputMismatch, match="3 frames"):
-        classified(film, deep)
+        classified(film, replace(deep, patch=None))
     with pytest.raises(InputMismatch, match="medcnn classify"):
         run_to_end(segment(many, deep, options=CPU), Segmentation)

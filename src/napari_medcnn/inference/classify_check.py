@@ -43,7 +43,8 @@ def check_classifies(
     ModelError
         When the model tells no classes apart, or says nothing of patches around lesions.
     InputMismatch
-        When the image or the lesions do not fit, with what to do instead.
+        When the image or the lesions do not fit, or a model of patches is to see more, with what
+        to do instead.
     """
     if spec.task != "classification":
         raise ModelError(f"{spec.title} tells no classes apart", hint="choose one that classifies")
@@ -54,12 +55,18 @@ def check_classifies(
             f"{spec.title} classifies volumes, this is a single picture",
             hint="open the whole series, or choose a model for pictures",
         )
+    if unit == "lesion":
+        _check_lesions(spec, volumes[0], axis, lesions)
+        return
     if unit == "volume":
         _check_whole(spec, volumes[0])
-    elif unit == "slice":
-        _check_slices(spec, axis)
     else:
-        _check_lesions(spec, volumes[0], axis, lesions)
+        _check_slices(spec, axis)
+    if spec.patch is not None:
+        raise InputMismatch(
+            f"{spec.title} knows patches around lesions, and never saw a whole {unit}",
+            hint="classify lesions (--unit lesion)",
+        )
 
 
 def _check_whole(spec: ModelSpec, volume: Volume) -> None:
