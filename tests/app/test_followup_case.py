@@ -85,6 +85,17 @@ def test_a_failure_half_way_leaves_nothing_that_looks_done(files: Path, tmp_path
     run(files, tmp_path / "out", request(files))
 
 
+def test_a_followup_is_not_before_its_baseline(files: Path) -> None:
+    with pytest.raises(InputMismatch, match="-3 days"):
+        replace(request(files), days=-3)
+
+
+def test_dicom_objects_of_other_files_are_refused_at_once(files: Path, tmp_path: Path) -> None:
+    wanted = replace(request(files), options=CaseOptions(dicom=("sr",)))
+    with pytest.raises(WriteError, match="DICOM"):
+        run(files, tmp_path / "out", wanted)
+
+
 def test_a_study_without_labels_needs_a_model() -> None:
     with pytest.raises(InputMismatch, match="needs a model"):
         FollowUpRequest(labels=(Path("a.nii.gz"), None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 
 from napari_medcnn.app.followup_run import expected_residual, hold_against, write_followup
 from napari_medcnn.core.change import ChangeClass, Link
-from napari_medcnn.core.errors import InputMismatch
+from napari_medcnn.core.errors import InputMismatch, WriteError
 from napari_medcnn.core.followup import FollowUp
+from napari_medcnn.core.geometry import Geometry
 from napari_medcnn.followup.transform_files import read_transform
+from napari_medcnn.imaging.lesions import find_lesions
 from tests.report.made_followups import AFTER, BEFORE, both, registered
 
 
@@ -72,9 +75,38 @@ def test_a_study_is_not_its_own_followup() -> None:
         hold_against(before, before, registered(before, after))
 
 
+def test_images_of_one_label_map_are_two_studies() -> None:
+    before, after = both()
+    same = replace(before.segmentation, volume_id=after.volume.id)
+    later = replace(after, segmentation=same, table=find_lesions(same, after.volume))
+    assert before.volume.array is not after.volume.array
+    points = before.as_study().point, later.as_study().point
+    assert points[0].study != points[1].study
+
+
+def test_what_an_image_is_called_stays_on_the_screen(tmp_path: Path) -> None:
+    before, after = (replace(one, name="Doe Jane 1960") for one in both())
+    found = hold_against(before, after, registered(before, after))
+    assert found.before.point.name == "Doe Jane 1960"
+    for path in write_followup(found, tmp_path):
+        assert b"Doe Jane" not in path.read_bytes(), path.name
+
+
+def test_a_failure_leaves_nothing_that_looks_whole(tmp_path: Path, found: FollowUp) -> None:
+    write_followup(found, tmp_path)
+    (tmp_path / "report.pdf").unlink()
+    (tmp_path / "report.pdf").mkdir()  # nothing can be written there
+    with pytest.raises(WriteError):
+        write_followup(found, tmp_path)
+    assert not (tmp_path / "change.json").exists()
+
+
 def test_thick_slices_leave_a_larger_residual() -> None:
     before, after = both()
     assert expected_residual(before.volume, after.volume) == 1.0
+    geometry = Geometry.from_spacing(after.volume.geometry.shape, (6.0, 1.0, 1.0))
+    thick = replace(after.volume, geometry=geometry)
+    assert expected_residual(before.volume, thick) == 2.0
 
 
 def test_what_is_written_can_be_read_and_names_nobody(found: FollowUp, tmp_path: Path) -> None:
@@ -82,9 +114,9 @@ def test_what_is_written_can_be_read_and_names_nobody(found: FollowUp, tmp_path:
     assert [path.name for path in written] == [
         "transform.tfm",
         "matches.csv",
-        "change.json",
         "report.html",
         "report.pdf",
+        "change.json",
     ]
     transform = read_transform(tmp_path / "out" / "transform.tfm")
     assert np.array_equal(transform.matrix, found.registration.transform.matrix)
@@ -95,5 +127,6 @@ def test_what_is_written_can_be_read_and_names_nobody(found: FollowUp, tmp_path:
     change = json.loads((tmp_path / "out" / "change.json").read_text())
     assert change["counts"]["new"] == 1 and change["registration"]["kind"] == "rigid"
     assert "research use" in change["notice"]
+    assert change["studies"][0]["image"]["geometry"] and change["software"]["SimpleITK"]
     for path in written:
         assert b"Doe^Jane" not in path.read_bytes(), path.name

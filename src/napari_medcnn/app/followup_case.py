@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import math
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from napari_medcnn.app.case import Case, one_volume, require_measurable
 from napari_medcnn.app.case_folder import HOW_TO_REPLACE, require_writable
 from napari_medcnn.app.case_options import CaseOptions
 from napari_medcnn.app.followup_run import (
+    BASELINE,
     CHANGE,
     DEFAULT_RULE,
+    FOLLOW_UP,
     MATCHES,
     TRANSFORM,
     StudyInput,
@@ -20,22 +23,20 @@ from napari_medcnn.app.followup_run import (
     register_studies,
     write_followup,
 )
-from napari_medcnn.app.study_day import study_day
+from napari_medcnn.app.study_origin import require_one_patient, study_origin
 from napari_medcnn.core.change import ChangeRule
 from napari_medcnn.core.errors import InputMismatch, WriteError
-from napari_medcnn.core.events import Done, Event, Job, JobControl, Message, Progress
+from napari_medcnn.core.events import Done, Event, Job, JobControl, Message, Progress, result_of
 from napari_medcnn.core.followup import FollowUp
 from napari_medcnn.core.registration import Registration
 from napari_medcnn.core.segmentation import Segmentation
 from napari_medcnn.core.volume import Volume
 from napari_medcnn.followup.registration_options import RegistrationOptions
+from napari_medcnn.io.dicom_objects.source import why_no_dicom
 from napari_medcnn.models.spec import ModelSpec
 
 READING, COMPARING, WRITING = "reading images", "comparing lesions", "writing"
 """The stages beside the model's and the registration's own."""
-
-BASELINE, FOLLOW_UP = "baseline", "follow-up"
-"""What the studies are called: nothing of their files, whose names may tell who the patient is."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ class FollowUpRequest:
     Raises
     ------
     InputMismatch
-        When a study has neither a label map nor a model that finds lesions.
+        When a study has neither a label map nor a model that finds lesions, or the days are fewer
+        than none.
     """
 
     finder: ModelSpec | None = None
@@ -83,6 +85,8 @@ class FollowUpRequest:
                 "a study without a label map needs a model that finds its lesions",
                 hint="give both label maps, or a model that segments",
             )
+        if self.days is not None and not 0 <= self.days < math.inf:
+            raise InputMismatch(f"{self.days:g} days cannot lie between a study and its follow-up")
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +134,7 @@ def followup_case(
     ------
     ReadError, GeometryError, InputMismatch, ModelError, WriteError, Cancelled
         As reading, segmenting, registering and writing do; InputMismatch where the registration
-        looks wrong and was not accepted.
+        looks wrong and was not accepted, or the studies are of different patients.
     """
     control = control or JobControl()
     folder = Path(out_dir)
@@ -138,7 +142,10 @@ def followup_case(
     _require_empty(folder, overwrite=request.options.overwrite)
     yield Progress(READING, 0, 1)
     volumes = [_read(case, request) for case in (before, after)]
-    days = _days(volumes, request.days)
+    origins = [study_origin(volume) for volume in volumes]
+    if not request.options.run.accept_findings:
+        require_one_patient(*origins)
+    days = _days([origin.day for origin in origins], request.days)
     yield Progress(READING, 1, 1)
     registration = yield from _registered(volumes[0], volumes[1], request, control)
     studies = []
@@ -169,14 +176,19 @@ def _read(case: Case, request: FollowUpRequest) -> Volume:
         raise InputMismatch("a follow-up compares one image of each study", source=case.id)
     volume = one_volume(case.images[0])
     require_measurable(volume, request.options.run.accept_findings)
+    reason = why_no_dicom(volume) if request.options.dicom else ""
+    if reason:  # told before minutes of computing
+        raise WriteError(reason.rstrip("."), source=volume.name, hint="leave out DICOM objects")
     return volume
 
 
-def _days(volumes: list[Volume], between: float | None) -> tuple[float | None, float | None]:
+def _days(
+    known: Sequence[float | None], between: float | None
+) -> tuple[float | None, float | None]:
     """Days of both studies; as headers tell, unless it was said how far they are apart."""
     if between is not None:
         return 0.0, between
-    before, after = (study_day(volume) for volume in volumes)
+    before, after = known
     if before is None or after is None:
         return None, None
     if after < before:
@@ -199,7 +211,7 @@ def _registered(
         job = judge_transform(before, after, transform, request.registration, control)
     else:
         job = register_studies(before, after, request.registration, control)
-    found: Registration = yield from _result(job)
+    found = yield from result_of(job, Registration)
     if not found.quality.plausible and not request.accept_registration:
         raise InputMismatch(
             "the registration looks wrong: " + "; ".join(found.quality.warnings),
@@ -227,9 +239,8 @@ def _marked(
     else:
         assert request.finder is not None  # the request was checked
         yield Message(f"{request.finder.title} marks the {name}")
-        segmentation = yield from _result(
-            segment(volume, request.finder, control, options.of_model())
-        )
+        job = segment(volume, request.finder, control, options.of_model())
+        segmentation = yield from result_of(job, Segmentation)
     table = find_lesions(
         segmentation,
         volume,
@@ -244,19 +255,11 @@ def _least_volume(segmentation: Segmentation, options: CaseOptions) -> float:
     return segmentation.advised_min_volume_mm3 if chosen is None else chosen
 
 
-def _result(job: Job) -> Generator[Event, None, Any]:
-    """Pass a job's events on and return its result."""
-    for event in job:
-        if isinstance(event, Done):
-            return event.result
-        yield event
-    raise RuntimeError("the job ended without a result")
-
-
 def _write(found: FollowUp, folder: Path, dicom: tuple[str, ...]) -> None:
     from napari_medcnn.app.dicom_export import write_objects
     from napari_medcnn.io.write import write_segmentation
 
+    (folder / CHANGE).unlink(missing_ok=True)  # it is of the files that go now
     for study, name in ((found.before, "baseline"), (found.after, "followup")):
         write_segmentation(study.segmentation, study.volume, folder / f"{name}_labels.nii.gz")
         if dicom and study.table.lesions:

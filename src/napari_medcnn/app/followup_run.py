@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_medcnn.app.case_folder import require_writable
+from napari_medcnn.app.volume_reference import fingerprint
 from napari_medcnn.core.change import ChangeRule, Link, TimePoint
 from napari_medcnn.core.errors import InputMismatch
 from napari_medcnn.core.events import Job, JobControl
@@ -18,6 +19,9 @@ from napari_medcnn.core.volume import Volume
 from napari_medcnn.followup.registration_options import RegistrationOptions
 
 TRANSFORM, MATCHES, CHANGE = "transform.tfm", "matches.csv", "change.json"
+
+BASELINE, FOLLOW_UP = "baseline", "follow-up"
+"""What studies are called in files: names of images may tell who the patient is."""
 
 DEFAULT_RULE = ChangeRule()
 
@@ -56,6 +60,9 @@ class StudyInput:
         from napari_medcnn.io.dicom_objects.tracking import content_identity
 
         identity = self.identity or content_identity(self.segmentation, self.volume)
+        if not self.identity and self.volume.source.format != "dicom":
+            # Only DICOM's series tell images apart: of others, two may have one label map.
+            identity = f"{identity}/{fingerprint(self.volume)}"
         point = TimePoint(identity, self.name, self.day)
         return Study(point, self.volume, self.segmentation, self.table)
 
@@ -145,6 +152,18 @@ def hold_against(
     )
 
 
+def without_names(found: FollowUp) -> FollowUp:
+    """The follow-up with its studies called :data:`BASELINE` and :data:`FOLLOW_UP`."""
+    before = replace(found.before.point, name=BASELINE)
+    after = replace(found.after.point, name=FOLLOW_UP)
+    return replace(
+        found,
+        before=replace(found.before, point=before),
+        after=replace(found.after, point=after),
+        change=replace(found.change, before=before, after=after),
+    )
+
+
 def expected_residual(before: Volume, after: Volume) -> float:
     """What a registration that looks right is still off, as root mean square in mm.
 
@@ -156,12 +175,14 @@ def expected_residual(before: Volume, after: Volume) -> float:
 
 
 def write_followup(found: FollowUp, folder: Path) -> tuple[Path, ...]:
-    """Write transform, matches, change and report into a folder, each file atomically.
+    """Write transform, matches, report and change into a folder, each file atomically.
+
+    ``change.json`` is written last: where it is, the other files are those of the same follow-up.
 
     Returns
     -------
     tuple of Path
-        ``transform.tfm``, ``matches.csv``, ``change.json``, ``report.html``, ``report.pdf``.
+        ``transform.tfm``, ``matches.csv``, ``report.html``, ``report.pdf``, ``change.json``.
 
     Raises
     ------
@@ -177,7 +198,10 @@ def write_followup(found: FollowUp, folder: Path) -> tuple[Path, ...]:
     require_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
     transform, matches, change = (folder / name for name in (TRANSFORM, MATCHES, CHANGE))
+    change.unlink(missing_ok=True)
+    found = without_names(found)
     write_transform(transform, found.registration.transform)
     write_matches_csv(found.change, matches)
-    write_change_json(found.change, found.registration, change)
-    return (transform, matches, change, *write_followup_report(folder, found))
+    reports = write_followup_report(folder, found)
+    write_change_json(found, change)
+    return (transform, matches, *reports, change)

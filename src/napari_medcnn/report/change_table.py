@@ -7,10 +7,11 @@ from typing import Any
 
 from napari_medcnn.core.atomic import write_json
 from napari_medcnn.core.change import Change, LesionChange, Sizes
+from napari_medcnn.core.followup import FollowUp, Study
 from napari_medcnn.core.lesion import Measurement
-from napari_medcnn.core.registration import Registration
 from napari_medcnn.report.notice import RESEARCH_USE_NOTICE
-from napari_medcnn.report.tables import CONVENTIONS, write_records
+from napari_medcnn.report.run_record import software_versions
+from napari_medcnn.report.tables import CONVENTIONS, image_record, model_record, write_records
 
 SCHEMA, SCHEMA_VERSION = "napari-medcnn change", 1
 
@@ -25,6 +26,9 @@ COLUMNS = (
     "growth_mm3_per_day", "specific_rate_per_day", "doubling_time_days", "reason",
 )  # fmt: skip
 """Every column of a record, in order."""
+
+IMAGE_FACTS = ("modality", "unit", "spacing_known", "resampled", "geometry")
+"""What is told of an image: its name and findings may hold the name of a file."""
 
 
 def change_records(change: Change) -> list[dict[str, Any]]:
@@ -46,8 +50,8 @@ def write_matches_csv(change: Change, path: Path) -> None:
     write_records(change_records(change), COLUMNS, path)
 
 
-def write_change_json(change: Change, registration: Registration, path: Path) -> None:
-    """Write the change with all its figures and reasons, and how the studies were registered.
+def write_change_json(found: FollowUp, path: Path) -> None:
+    """Write the change with all its figures and reasons, and what it was made of and with.
 
     Raises
     ------
@@ -59,10 +63,24 @@ def write_change_json(change: Change, registration: Registration, path: Path) ->
         "schema_version": SCHEMA_VERSION,
         "notice": RESEARCH_USE_NOTICE,
         "conventions": CONVENTIONS,
-        "registration": registration.to_json(),
-        **change.to_json(),
+        "software": software_versions(),
+        "studies": [_study(study) for study in (found.before, found.after)],
+        "registration": found.registration.to_json(),
+        **found.change.to_json(),
     }
     write_json(path, content)
+
+
+def _study(study: Study) -> dict[str, Any]:
+    """What was measured in which image; no name of a file."""
+    model, table = study.segmentation.model, study.table
+    return {
+        "name": study.point.name,
+        "image": {name: image_record(study.volume)[name] for name in IMAGE_FACTS},
+        "model": None if model is None else model_record(model),
+        "min_volume_mm3": table.min_volume_mm3,
+        "dropped_count": table.dropped_count,
+    }
 
 
 def _record(lesion: LesionChange) -> dict[str, Any]:
