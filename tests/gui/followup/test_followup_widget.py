@@ -1,126 +1,32 @@
-"""The dock Follow-up: two studies of a phantom registered, looked at, compared and written."""
+"""The dock Follow-up: two studies of a phantom registered, compared, linked and written."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
-import pytest
-from qtpy.QtCore import QPointF
 from qtpy.QtWidgets import QPushButton
 
 from napari_medcnn.app.layers import placement
-from napari_medcnn.app.result import Result, new_result
 from napari_medcnn.core.change import ChangeClass
-from napari_medcnn.core.events import JobControl, Progress, run_to_end
-from napari_medcnn.core.segmentation import Segmentation
+from napari_medcnn.core.events import Progress
 from napari_medcnn.core.volume import Severity, Volume
-from napari_medcnn.followup.registration_options import RegistrationOptions
 from napari_medcnn.followup.spatial_transform import map_points
-from napari_medcnn.gui.followup_jobs import CLASS_VALUES, Pair, Registered, register_pair
-from napari_medcnn.gui.followup_layers import Look
-from napari_medcnn.gui.followup_panes import SideBySide
-from napari_medcnn.gui.followup_results_panel import OUTDATED, place_of
+from napari_medcnn.gui.followup_results_panel import OUTDATED
 from napari_medcnn.gui.followup_widget import (
     NO_LESIONS,
     REGISTER_AGAIN,
-    UNACCEPTED,
     FollowUpWidget,
 )
-from napari_medcnn.gui.view_planes import Plane
 from tests.gui import followup_phantom as phantom
-
-PATIENCE_MS = 120000
-
-Marked = tuple[Volume, Segmentation]
-
-
-@pytest.fixture(scope="module")
-def patient() -> tuple[Marked, Marked]:
-    return phantom.both()
-
-
-@pytest.fixture(scope="module")
-def known(patient) -> Registered:
-    """The pair registered as the dock does it, once for all tests that need one."""
-    (before, _), (after, _) = patient
-    options = RegistrationOptions(region="body", start="header")
-    job = register_pair(Pair(before, after, options), JobControl())
-    return run_to_end(job, Registered)
-
-
-@pytest.fixture
-def results(state, patient) -> tuple[Result, Result]:
-    """Both images with their lesions in the viewer."""
-    made = []
-    for volume, segmentation in patient:
-        state.add_volumes([volume])
-        made.append(new_result(segmentation, volume, 0.0))
-        state.add_result(made[-1])
-    return made[0], made[1]
-
-
-@pytest.fixture
-def dock(state, results) -> FollowUpWidget:
-    dock = opened(state)
-    state.viewer.window.add_dock_widget(dock, name="Follow-up")
-    return dock
-
-
-@pytest.fixture
-def registered(dock, known) -> FollowUpWidget:
-    """The dock at the end of a registration."""
-    dock.runner.done.emit(known)
-    dock.runner.finished.emit()
-    return dock
-
-
-@pytest.fixture
-def compared(qtbot, registered) -> FollowUpWidget:
-    registered.form.days.setValue(181)
-    registered.start_comparing()
-    finish(qtbot, registered)
-    assert registered.results.compared is not None, registered.board.texts
-    return registered
-
-
-def opened(state) -> FollowUpWidget:
-    """A dock whose choices make a registration short."""
-    dock = FollowUpWidget(state.viewer)
-    for box, choice in ((dock.form.region, "body"), (dock.form.start, "header")):
-        box.setCurrentIndex(box.findData(choice))
-    return dock
-
-
-def finish(qtbot, dock: FollowUpWidget) -> None:
-    running = (dock.runner, dock.saving)
-    qtbot.waitUntil(lambda: not any(r.is_running for r in running), timeout=PATIENCE_MS)
-
-
-def kinds(dock: FollowUpWidget) -> list[str]:
-    return [change.kind.value for change in dock.results.table.shown]
-
-
-def select(dock: FollowUpWidget, *wanted: ChangeClass) -> None:
-    table = dock.results.table
-    table.clearSelection()
-    flags = table.selectionModel().SelectionFlag
-    for row, change in enumerate(table.shown):
-        if change.kind in wanted:
-            index = table.model().index(row, 0)
-            table.selectionModel().select(index, flags.Select | flags.Rows)
-
-
-def press(dock: FollowUpWidget, text: str) -> None:
-    (button,) = [b for b in dock.findChildren(QPushButton) if b.text() == text]
-    button.click()
-
-
-def side_by_side(dock: FollowUpWidget) -> SideBySide:
-    docks = dock.state.viewer.window.dock_widgets.values()
-    (widget,) = [w for w in docks if isinstance(w, SideBySide)]
-    return widget
+from tests.gui.followup.docks import (
+    PATIENCE_MS,
+    finish,
+    kinds,
+    opened,
+    press,
+    select,
+)
 
 
 def test_without_two_images_it_says_what_to_do(state, patient) -> None:
@@ -172,30 +78,6 @@ def test_a_run_from_two_images_to_what_changed(qtbot, dock, results, state, pati
     }
 
 
-def test_every_lesion_is_shown_in_the_colour_of_its_class(compared, results) -> None:
-    before, after = compared.layers.before[1], compared.layers.after[1]
-    assert before.contour == 1
-    own = {c.kind: c for c in compared.results.table.shown}
-    gone = before.data[results[0].table.id_map == own["resolved"].link.before[0].lesion_id]
-    assert (gone == CLASS_VALUES[ChangeClass.RESOLVED]).all()
-    fresh = compared.results.compared.found.after_ids == own["new"].link.after[0].lesion_id
-    assert (after.data[fresh] == CLASS_VALUES[ChangeClass.NEW]).all()
-    colours = {row.change.kind: row.colour for row in compared.results.compared.rows}
-    shown = after.colormap.map(CLASS_VALUES[ChangeClass.NEW])
-    wanted = tuple(int(colours["new"][n : n + 2], 16) / 255 for n in (1, 3, 5))
-    np.testing.assert_allclose(np.ravel(shown)[:3], wanted, atol=0.01)
-    assert not any(compared.state.labels_layer(r.id).visible for r in results)
-
-
-def test_a_click_leads_the_viewer_and_both_panes_to_a_lesion(compared, state, patient) -> None:
-    for change in compared.results.table.shown:
-        compared.results.table.lesion_chosen.emit(change)
-        place = place_of(compared.results.compared.found, change)
-        world = state.image_layer(patient[0][0].id).data_to_world(place)
-        np.testing.assert_allclose(state.viewer.dims.point, world, atol=0.01)
-        assert change.reason in compared.results.reason.text().replace("\u200b", "")
-
-
 def test_lesions_can_be_linked_and_parted_undone_and_done_again(qtbot, compared) -> None:
     links = compared.results.links
     assert not (links.link.isEnabled() or links.part.isEnabled() or links.undo.isEnabled())
@@ -235,81 +117,6 @@ def test_links_of_the_user_stay_when_lesions_are_compared_again(qtbot, compared,
     finish(qtbot, compared)
     assert compared.results.outdated.text() == ""
     assert sorted(kinds(compared)) == ["enlarging", "stable", "stable"]
-
-
-def test_an_implausible_registration_is_used_only_when_the_user_says_so(dock, known) -> None:
-    quality = replace(
-        known.registration.quality, plausible=False, warnings=("the masks agree poorly",)
-    )
-    wrong = replace(known, registration=replace(known.registration, quality=quality))
-    dock.runner.done.emit(wrong)
-    dock.runner.finished.emit()
-    assert not dock.compare.isEnabled()
-    assert dock.comparing.text() == UNACCEPTED
-    press(dock, "I have looked: use it")
-    assert dock.compare.isEnabled() and dock.comparing.text() == ""
-    dock.runner.done.emit(wrong)
-    dock.runner.finished.emit()
-    assert not dock.compare.isEnabled(), "each registration is to be looked at"
-
-
-def test_looks_show_both_images_in_one(registered, state, known) -> None:
-    aligned = registered.layers.after[0]
-    assert not aligned.visible
-    np.testing.assert_array_equal(aligned.data, known.aligned.array)
-    mixed = state.viewer.layers["July on January: look"]
-    assert mixed.visible
-    board = mixed.data
-    corner, neighbour = board[0, 0, 0], board[0, 0, 10]
-    assert corner == pytest.approx(known.checkerboard[0, 0, 0])
-    assert neighbour == pytest.approx(known.checkerboard[0, 0, 10])
-    registered.check.look.setCurrentText("Swipe")
-    registered.check.swipe.setValue(50)
-    assert mixed.data.shape == (28, 36, 24)
-    start = state.viewer.layers["January"].data_to_world((0, 0, 8))
-    np.testing.assert_allclose(mixed.data_to_world((0, 0, 0)), start)
-    state.viewer.dims.order = (0, 2, 1)
-    assert mixed.data.shape == (28, 27, 32), "along the width of the picture"
-    registered.check.look.setCurrentText("Follow-up")
-    assert aligned.visible and not mixed.visible
-    registered.check.look.setCurrentText("Baseline")
-    assert not aligned.visible and not mixed.visible
-
-
-def test_a_look_at_a_layer_that_the_user_removed_does_nothing(registered, state) -> None:
-    state.viewer.layers.remove("July on January: look")
-    registered.check.look.setCurrentText("Swipe")
-    state.viewer.layers.remove("July on January")
-    registered.check.look.setCurrentText("Follow-up")
-    assert registered.layers.after == ()
-    assert "Register a follow-up" not in side_by_side(registered).about.text()
-    side_by_side(registered).refresh()
-    assert "Register a follow-up" in side_by_side(registered).about.text()
-
-
-def test_both_panes_point_scroll_and_zoom_together(compared, state) -> None:
-    panes = side_by_side(compared)
-    panes.show()
-    before, after = panes.before, panes.after
-    before.pointed.emit({1: 12.0, 2: -9.0})
-    np.testing.assert_allclose(state.viewer.dims.point[1:], (12.0, -9.0), atol=2.1)
-    after.resize(before.size())
-    before._zoom_at(QPointF(60, 60), 3.0)
-    assert after.framing().scale == pytest.approx(before.framing().scale)
-    assert after.framing().centre == before.framing().centre
-    after.fit()
-    assert before.framing().scale == pytest.approx(after.framing().scale)
-    panes.plane.setCurrentIndex(1)
-    assert (before.plane, after.plane) == (Plane.CORONAL, Plane.CORONAL)
-    assert [layer.name for layer in before._layers()] == ["January", "January: change"]
-    assert [layer.name for layer in after._layers()] == ["July on January", "July: change"]
-    assert not state.viewer.layers["July on January"].visible, "the panes show it all the same"
-
-
-def test_the_panes_open_once(compared, state) -> None:
-    first = side_by_side(compared)
-    compared.check.panes.click()
-    assert side_by_side(compared) is first
 
 
 def test_cancelling_a_registration_leaves_all_as_it_was(qtbot, dock, state) -> None:
@@ -437,8 +244,3 @@ def test_a_folder_that_cannot_be_written_to_is_told(qtbot, compared, tmp_path) -
     finish(qtbot, compared)
     assert "The follow-up was not written" in compared.board.texts[-1]
     assert compared.results.save.isEnabled()
-
-
-def test_looks_have_names_for_all_of_them(registered) -> None:
-    box = registered.check.look
-    assert {box.itemData(n) for n in range(box.count())} == set(Look)
