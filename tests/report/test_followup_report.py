@@ -70,6 +70,12 @@ def test_a_key_image_shows_the_same_part_of_both_studies(found: FollowUp) -> Non
         assert outlined == [bool(lesion.link.before), bool(lesion.link.after)]
 
 
+def test_what_came_and_what_went_counts_with_all_of_its_volume(found: FollowUp) -> None:
+    ranked = most_changed(found.change, 4)
+    assert [lesion.kind.value for lesion in ranked] == ["enlarging", "new", "resolved", "stable"]
+    assert most_changed(found.change, 2) == ranked[:2]
+
+
 def test_volumes_are_drawn_at_their_values(found: FollowUp) -> None:
     (axes,) = figure_of_volumes(found.change, ["a", "b", "c", "d"]).axes
     (largest,) = most_changed(found.change, 1)

@@ -38,12 +38,16 @@ class Series:
 
 
 def most_changed(change: Change, count: int) -> tuple[LesionChange, ...]:
-    """The lesions whose volume changed most, the largest change first; those without last."""
+    """The lesions whose volume changed most, the largest change first."""
+    return tuple(sorted(change.lesions, key=amount_mm3, reverse=True)[:count])
 
-    def size(lesion: LesionChange) -> float:
+
+def amount_mm3(lesion: LesionChange) -> float:
+    """By how much its volume changed: of a lesion that came or went, all of it; 0 if unknown."""
+    if lesion.before is not None and lesion.after is not None:
         return abs(lesion.difference_mm3.value or 0.0)
-
-    return tuple(sorted(change.lesions, key=size, reverse=True)[:count])
+    there = lesion.before or lesion.after
+    return 0.0 if there is None else there.volume_mm3.value or 0.0
 
 
 @styled()

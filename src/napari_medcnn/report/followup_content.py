@@ -9,7 +9,7 @@ from napari_medcnn.core.change import Change, ChangeClass, LesionChange, Sizes
 from napari_medcnn.core.followup import FollowUp, Study
 from napari_medcnn.core.lesion import Measurement
 from napari_medcnn.core.registration import Registration
-from napari_medcnn.report.change_plots import MM3_PER_ML
+from napari_medcnn.report.change_plots import MM3_PER_ML, amount_mm3
 from napari_medcnn.report.document import (
     Block,
     Cell,
@@ -152,7 +152,7 @@ def _lesions(change: Change) -> Table | Paragraph:
 
 
 def _rank(lesion: LesionChange) -> tuple[int, float]:
-    return ORDER.index(lesion.kind), -abs(lesion.difference_mm3.value or 0.0)
+    return ORDER.index(lesion.kind), -amount_mm3(lesion)
 
 
 def _row(lesion: LesionChange, notes: Notes) -> tuple[Cell, ...]:
@@ -168,7 +168,7 @@ def _row(lesion: LesionChange, notes: Notes) -> tuple[Cell, ...]:
             for one in (before, after)
         ),
         notes.cell(in_ml(lesion.difference_mm3), lesion.difference_mm3.reason),
-        Cell(DASH if lesion.percent.value is None else f"{lesion.percent.value:+.0f}"),
+        Cell(DASH if lesion.percent.value is None else f"{round(lesion.percent.value):+d}"),
         *(Cell(DASH) if one is None else _long_axis(one, notes) for one in (before, after)),
         Cell(sure),
     )
