@@ -135,6 +135,7 @@ def test_a_restart_skips_what_is_done_and_loads_no_network(
     assert (tmp_path / "out" / "a" / RUN).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_changed_options_are_computed_again_and_the_reason_is_told(
     cases: tuple[Case, ...], spec: ModelSpec, tmp_path: Path
 ) -> None:
@@ -234,6 +235,7 @@ def test_a_failure_while_writing_is_that_cases_alone(
     assert states(result) == {"a": "done", "b": "failed", "c": "done"}
 
 
+@pytest.mark.slow
 def test_at_most_one_case_is_ahead_and_one_behind(
     tmp_path: Path, spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:

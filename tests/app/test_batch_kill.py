@@ -54,12 +54,13 @@ for event in run_batch(cases, find_model(Path(model)), out, None, options):
 @pytest.mark.parametrize(
     ("moment", "second"),
     [
-        pytest.param("computing", "done", marks=pytest.mark.slow),
-        pytest.param("before-files", "done", marks=pytest.mark.slow),
-        pytest.param("before-record", "done", marks=pytest.mark.slow),
+        ("computing", "done"),
+        ("before-files", "done"),
+        ("before-record", "done"),
         ("after-record", "skipped"),
     ],
 )
+@pytest.mark.slow
 def test_a_killed_batch_goes_on_where_it_was(tmp_path: Path, moment: str, second: str) -> None:
     bundle = make_bundle(tmp_path / "model")
     scans, out = three_scans(tmp_path / "in"), tmp_path / "out"

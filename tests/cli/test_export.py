@@ -23,6 +23,7 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
     return series(tmp_path_factory.mktemp("series"), GRID)
 
 
+@pytest.mark.slow
 def test_labels_become_every_object_and_come_back(medcnn, volume: Volume, tmp_path: Path) -> None:
     segmentation = two_boxes(volume)
     labels = write_segmentation(segmentation, volume, tmp_path / "labels.seg.nrrd")

@@ -107,6 +107,7 @@ def test_what_cannot_be_is_refused(medcnn: Callable, arguments: tuple[str, ...],
     assert said in told.err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes as Linux shows them")
 def test_a_training_in_its_own_process_may_be_killed_alone(
     medcnn: Callable, tmp_path: Path

@@ -35,6 +35,7 @@ def test_the_options_of_the_form_are_those_of_the_run(qtbot, ready, state):
     assert known["windows_reused"] == 0
 
 
+@pytest.mark.slow
 def test_maps_become_hidden_layers_that_go_with_their_result(qtbot, ready, state):
     ready.options.probability.setChecked(True)
     ready.options.uncertainty.setChecked(True)

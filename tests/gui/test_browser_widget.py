@@ -334,6 +334,7 @@ def test_a_forgotten_folder_leaves_nothing_behind(qtbot, panel, folder):
     assert len(list(folder.rglob("IM*"))) == 24
 
 
+@pytest.mark.slow
 def test_long_lists_are_fetched_page_by_page(qtbot, panel, tmp_path, flair):
     folder = tmp_path / "many"
     folder.mkdir()

@@ -23,6 +23,7 @@ def no_process_left():
     end_all()
 
 
+@pytest.mark.slow
 def test_scores_and_layers_arrive_as_from_this_process(
     qtbot, state, flair, tmp_path, monkeypatch
 ) -> None:

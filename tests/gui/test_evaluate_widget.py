@@ -131,6 +131,7 @@ def test_a_segmentation_is_measured_shown_and_saved(widget, qtbot, tmp_path):
     assert "a report" in texts(widget, Severity.WARNING)[-1]
 
 
+@pytest.mark.slow
 def test_a_click_opens_a_case_with_its_errors_on_the_images_own_grid(widget, qtbot, tmp_path):
     load(widget, qtbot, cubes(tmp_path / "cubes", 6), tmp_path)
     measured(widget, qtbot)

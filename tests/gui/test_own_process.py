@@ -65,6 +65,7 @@ def test_cancel_reaches_the_other_process(qtbot, ready, state):
     assert len(children()) == 1  # ended as asked, not by force
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="ends processes by signals")
 def test_what_kills_that_process_leaves_the_viewer_and_says_so(qtbot, ready, state, flair):
     ready.start()

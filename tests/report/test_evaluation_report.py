@@ -202,6 +202,7 @@ def test_two_models_are_compared(tmp_path: Path) -> None:
     assert f"second alone: {found.mcnemar.only_second}" in text_of(page)
 
 
+@pytest.mark.slow
 def test_a_report_takes_the_place_of_an_older_one_or_leaves_it(tmp_path: Path) -> None:
     write_report(tmp_path, classified(), written=AT)
     write_report(tmp_path, multi_label(), written=AT)

@@ -63,6 +63,7 @@ def assert_same_end(whole: RunFolder, pieces: RunFolder) -> None:
     assert rows == again
 
 
+@pytest.mark.slow
 def test_a_kill_changes_no_bit_of_the_weights(tmp_path: Path) -> None:
     assert_same_end(*killed(tmp_path, kills=1, epochs=12))
 

@@ -347,6 +347,7 @@ except CheckpointNotWritten as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of this kind are POSIX's")
 def test_a_full_disk_ends_the_run_with_its_last_state_valid(
     job: TrainJob, whole: tuple[Path, list[Event]], tmp_path: Path

@@ -49,6 +49,7 @@ def expected_image(case: TrainCase, bundle: Path) -> torch.Tensor:
             return image
 
 
+@pytest.mark.slow
 def test_the_lesion_model_goes_on_seeing_what_it_knows(tmp_path: Path) -> None:
     scan = mc.sample_path("flair_baseline")
     whole = sitk.ReadImage(str(scan))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 from qtpy.QtWidgets import QPushButton
 
 from napari_medcnn.app.layers import placement
@@ -78,6 +79,7 @@ def test_a_run_from_two_images_to_what_changed(qtbot, dock, results, state, pati
     }
 
 
+@pytest.mark.slow
 def test_lesions_can_be_linked_and_parted_undone_and_done_again(qtbot, compared) -> None:
     links = compared.results.links
     assert not (links.link.isEnabled() or links.part.isEnabled() or links.undo.isEnabled())
@@ -165,6 +167,7 @@ def test_closing_the_dock_while_it_runs_ends_the_job(qtbot, dock, state) -> None
     assert control.is_cancelled
 
 
+@pytest.mark.slow
 def test_what_is_known_of_a_pair_goes_with_its_image(compared, state, patient) -> None:
     state.viewer.layers.remove(state.image_layer(patient[1][0].id))
     assert [la.name for la in state.viewer.layers] == ["January", "January: drawn"]
